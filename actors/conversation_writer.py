@@ -1,0 +1,92 @@
+"""The Ray Data stage that runs a unit of dialogues through the callers and writes its part."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from actors.logic import tables
+from actors.logic.dialogue import Context, Conversation, Dialogue
+from actors.logic.growth import Failure
+from cluster.caller_pool import CallerPool
+from cluster.errors import Halt
+from cluster.meter import Tally
+from cluster.parts import write_part
+from cluster.program import Done, Failed, Halted, Outcome
+
+SUMMARY = pa.schema([("name", pa.string()), ("rows", pa.int64()), ("failures", pa.int64()), ("halted", pa.string())])
+
+
+class ConversationWriter:
+    """Takes a block of dialogues (one unit), gives back one row about the part that it wrote."""
+
+    def __init__(self, run_dir: str, callers: Sequence[Any], meter: Any | None) -> None:
+        self._run_dir = Path(run_dir)
+        self._callers, self._tally = CallerPool(callers), Tally(meter)
+
+    async def __call__(self, unit: pa.Table) -> AsyncIterator[pa.Table]:
+        """`unit` has a column `unit` with its name, the same in every row, and one for each field of `Dialogue`."""
+        if not len(unit):
+            return
+        name = unit.column("unit")[0].as_py()
+        dialogues = [_dialogue(row) for row in unit.to_pylist()]
+        outcomes = await asyncio.gather(*map(self._run, dialogues))
+        self._tally.flush()
+        halted = next((outcome.reason for outcome in outcomes if isinstance(outcome, Halted)), "")
+        rows = failures = 0
+        if not halted:
+            try:
+                rows, failures = await asyncio.to_thread(self._write, name, dialogues, outcomes)
+            except Halt as halt:
+                halted = str(halt)
+        summary = {"name": name, "rows": rows, "failures": failures, "halted": halted}
+        yield pa.Table.from_pylist([summary], SUMMARY)
+
+    async def _run(self, dialogue: Dialogue) -> Outcome:
+        outcome = await self._callers.run(dialogue)
+        if not isinstance(outcome, Halted):
+            self._tally.add(**{"conversations_done" if isinstance(outcome, Done) else "failures": 1})
+        return outcome
+
+    def _write(self, name: str, dialogues: list[Dialogue], outcomes: list[Outcome]) -> tuple[int, int]:
+        pairs = list(zip(dialogues, outcomes, strict=True))
+        rows = [_row(dialogue, outcome.value) for dialogue, outcome in pairs if isinstance(outcome, Done)]
+        failed = [
+            Failure(dialogue.conversation_id, "conversations", outcome.kind, outcome.message, outcome.attempts)
+            for dialogue, outcome in pairs
+            if isinstance(outcome, Failed)
+        ]
+        if failed:
+            write_part(self._run_dir / "failures", name, tables.failures(failed))
+        write_part(self._run_dir / "conversations", name, pa.Table.from_pylist(rows, tables.CONVERSATIONS))
+        return len(rows), len(failed)
+
+
+def _dialogue(row: dict[str, Any]) -> Dialogue:
+    values = {field.name: row[field.name] for field in fields(Dialogue)}
+    return Dialogue(**values | {"context": Context(row["context"])})
+
+
+def _row(dialogue: Dialogue, value: object) -> dict[str, object]:
+    assert isinstance(value, Conversation)
+    return {
+        "conversation_id": dialogue.conversation_id,
+        "document_id": dialogue.document_id,
+        "persona_id": dialogue.persona_id,
+        "persona": dialogue.persona,
+        "persona_generation_depth": dialogue.persona_generation_depth,
+        "messages": [asdict(turn) | {"tool_calls": None, "tool_call_id": None} for turn in value.turns],
+        "tools": None,
+        "task": "dialogue",
+        "models": {"correspondent": value.correspondent_model, "respondent": value.respondent_model},
+        "scores": None,
+        "usage": asdict(value.usage),
+        "seed": dialogue.seed,
+        "created_at": int(time.time() * 1000),
+    }

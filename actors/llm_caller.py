@@ -1,0 +1,70 @@
+"""The actor that talks to models: runs batches of programs concurrently and hands results back as they finish."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import traceback
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from cluster.chat import ChatModel
+from cluster.errors import CallFailed, FailureKind, Halt
+from cluster.program import Done, Failed, Halted, Outcome, Program
+
+log = logging.getLogger(__name__)
+
+GATHER_S = 0.005
+
+
+class LLMCaller:
+    """One process of the caller pool. `make_chat` builds the model inside it, on its first call and its own loop."""
+
+    def __init__(self, make_chat: Callable[[], ChatModel]) -> None:
+        self._make_chat = make_chat
+        self._chat: ChatModel | None = None
+
+    async def run(self, programs: Sequence[Program[object]]) -> AsyncIterator[list[tuple[int, Outcome]]]:
+        """Outcomes with the index of their program, in the order in which they finish, a few together.
+
+        A slow program delays itself alone: there is no barrier at the end of a batch.
+        """
+        finished: asyncio.Queue[tuple[int, Outcome]] = asyncio.Queue()
+
+        async def one(index: int, program: Program[object]) -> None:
+            finished.put_nowait((index, await self._outcome(program)))
+
+        tasks = [asyncio.create_task(one(index, program)) for index, program in enumerate(programs)]
+        try:
+            left = len(tasks)
+            while left:
+                ready = [await finished.get()]
+                await asyncio.sleep(GATHER_S)
+                while not finished.empty():
+                    ready.append(finished.get_nowait())
+                left -= len(ready)
+                yield ready
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _outcome(self, program: Program[object]) -> Outcome:
+        try:
+            if self._chat is None:
+                self._chat = self._make_chat()
+            return Done(await program.run(self._chat))
+        except CallFailed as failure:
+            return Failed(failure.kind, failure.message, failure.attempts)
+        except Halt as halt:
+            return Halted(str(halt))
+        except Exception as error:  # the boundary: a mistake in one program is that item's failure, not the batch's
+            log.exception("program of item %s failed", program.item_id)
+            return Failed(FailureKind.BUG, f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-5)}", 1)
+
+    async def pid(self) -> int:
+        """The process, for tables of memory and for tests that end it."""
+        return os.getpid()
+
+    async def close(self) -> None:
+        if self._chat is not None:
+            await self._chat.close()

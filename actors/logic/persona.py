@@ -1,0 +1,131 @@
+"""What a persona is: its record, its id, its normal form, and how a model's answer is read as personas."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import json_repair
+
+
+class Granularity(StrEnum):
+    """How much a persona says about its person."""
+
+    COARSE = "coarse"
+    MEDIUM = "medium"
+    FINE = "fine"
+
+
+@dataclass(frozen=True, slots=True)
+class Persona:
+    """One person found in a document (depth 0) or through a relationship with `parent_id` (deeper)."""
+
+    persona_id: str
+    document_id: str
+    parent_id: str | None
+    depth: int
+    text: str
+    relation: str
+    model: str
+    prompt_sha: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A refused persona, with the stage that refused it, the neighbour it was too close to and the score (cosine)."""
+
+    persona: Persona
+    reason: str
+    neighbour_id: str | None
+    score: float | None
+
+
+def persona_id(document_id: str, parent_id: str | None, text: str) -> str:
+    """24 hex digits of the persona's content: the same answer for the same parent has the same id in every run."""
+    content = "\x1f".join((document_id, parent_id or "", text))
+    return hashlib.sha256(content.encode()).hexdigest()[:24]
+
+
+def normalise_space(text: str) -> str:
+    """The text on one line, single-spaced, as it is written to the dataset."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+_NOT_WORD = re.compile(r"[\W_]+")
+
+
+def normal_form(text: str) -> str:
+    """What two texts are compared by when they are called exact duplicates: NFKC, case, punctuation, spaces folded."""
+    return _NOT_WORD.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
+
+
+_LIST_MARK = re.compile(r"^\s*(?:[-*•–]|\(?\d{1,3}[.):]|\**persona\s*\d*\**\s*[:.)-])\s*\**", re.IGNORECASE)
+_NUMBERED = re.compile(r"^\W*(persona|person)?\W*\d+\W*$", re.IGNORECASE)
+_MIN_WORDS = 3
+_MAX_CHARACTERS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A person as a model named them; `relation` is empty where the answer does not say."""
+
+    text: str
+    relation: str
+
+
+def read_personas(answer: str) -> list[Found]:
+    """Personas in a model's answer: JSON (also broken or fenced), or a Markdown list of one person a line.
+
+    Whitespace is normalised; exact duplicates and what is too short or long to be a person are dropped.
+    Prose without a list holds none.
+    """
+    kept: dict[str, Found] = {}
+    for found in _from_json(answer) or _from_lines(answer):
+        text = normalise_space(found.text)
+        if len(text.split()) >= _MIN_WORDS and len(text) <= _MAX_CHARACTERS:
+            kept.setdefault(normal_form(text), Found(text, normalise_space(found.relation)[:80]))
+    return list(kept.values())
+
+
+def _from_json(answer: str) -> list[Found]:
+    start = min((at for at in (answer.find("{"), answer.find("[")) if at >= 0), default=-1)
+    if start < 0:
+        return []
+    try:
+        value = json.loads(answer)
+    except ValueError:
+        value = json_repair.loads(answer[start:])
+    return list(_people(value))
+
+
+def _people(value: object) -> Iterable[Found]:
+    if isinstance(value, str):
+        yield Found(value, "")
+    elif isinstance(value, list):
+        for item in value:
+            yield from _people(item)
+    elif isinstance(value, dict):
+        nested = [item for item in value.values() if isinstance(item, (list, dict))]
+        if nested or (len(value) > 1 and all(_NUMBERED.match(str(name)) for name in value)):
+            for item in nested or value.values():
+                yield from _people(item)
+        else:
+            yield _person({str(name): str(item) for name, item in value.items() if item not in (None, "")})
+
+
+def _person(fields: dict[str, str]) -> Found:
+    """An object with one field for the description, or with several that make it up ("age", "job", "place")."""
+    relation = fields.pop("relation", "")
+    text = fields.get("persona") or fields.get("description") or ", ".join(fields.values())
+    return Found(text, relation)
+
+
+def _from_lines(answer: str) -> list[Found]:
+    marks = ((line, _LIST_MARK.match(line)) for line in answer.splitlines())
+    return [Found(line[mark.end() :].replace("**", ""), "") for line, mark in marks if mark]

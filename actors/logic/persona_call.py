@@ -1,0 +1,150 @@
+"""The program of one persona call: ask for exactly `per_call` people, read them, ask again if they are too few."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from actors.logic.persona import Found, Granularity, normal_form, read_personas
+from actors.logic.sampling import derived_rng
+from actors.prompts import Prompt, load, render
+from cluster.chat import ChatAnswer, ChatModel, ChatRequest, Role, Usage
+from cluster.errors import CallFailed, FailureKind
+
+TRIES = 3
+TEXT_RELATIONS = ("read", "write", "like", "dislike")
+RELATIONSHIPS = ("family", "colleague", "customer", "neighbour", "carer", "pupil", "rival", "friend")
+
+_DETAIL = {
+    Granularity.COARSE: "Name one attribute, such as the work or the stage of life.",
+    Granularity.MEDIUM: "Give two to four attributes, such as work, place, age, means, wish or worry.",
+    Granularity.FINE: "Give five or more attributes: age, work, place, schooling, means, wish, worry, way of speaking.",
+}
+_TOKENS_PER_PERSON = {Granularity.COARSE: 50, Granularity.MEDIUM: 100, Granularity.FINE: 180}
+
+
+@dataclass(frozen=True, slots=True)
+class PersonaAnswer:
+    """The people of one call, at most `per_call`. `shortfall` says why they are fewer, else it is empty."""
+
+    found: list[Found]
+    model: str
+    prompt_sha: str
+    usage: Usage
+    tries: int
+    shortfall: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonaCall:
+    """Text-to-persona where `parent_id` is None, persona-to-persona else (Ge et al. 2024, arXiv:2406.20094).
+
+    `text` is the document, or the parent's description. With `one_per_request`, a call is `per_call` requests for one
+    person each, which is what models below about a billion parameters can do.
+    """
+
+    document_id: str
+    parent_id: str | None
+    depth: int
+    text: str
+    per_call: int
+    granularity: Granularity
+    seed: int
+    one_per_request: bool = False
+
+    @property
+    def item_id(self) -> str:
+        return f"{self.document_id}/{self.parent_id or 'document'}"
+
+    async def run(self, chat: ChatModel) -> PersonaAnswer:
+        """Raises `CallFailed` when no try brought a single person."""
+        if not self.one_per_request:
+            return await self._ask(chat, self._prompt(), self.per_call, slot=None)
+        parts = await asyncio.gather(
+            *(self._ask(chat, self._prompt(), 1, slot) for slot in range(self.per_call)), return_exceptions=True
+        )
+        return self._together(parts)
+
+    async def _ask(self, chat: ChatModel, prompt: Prompt, count: int, slot: int | None) -> PersonaAnswer:
+        people: dict[str, Found] = {}
+        usage, model, fault = Usage(), "", ""
+        for attempt in range(1, TRIES + 1):
+            try:
+                answer = await chat.answer(self._request(prompt, count, slot, attempt))
+            except CallFailed as failure:
+                if failure.kind not in (FailureKind.EMPTY, FailureKind.TRUNCATED):
+                    raise
+                fault = failure.message
+                continue
+            usage, model = usage + answer.usage, answer.model
+            for found in self._read(answer, slot):
+                people.setdefault(normal_form(found.text), found)
+            if len(people) >= count:
+                return PersonaAnswer(list(people.values())[:count], model, prompt.sha, usage, attempt)
+            fault = f"the model answered {len(people)} of {count} personas, at last: {answer.text[:120]!r}"
+        if not people:
+            raise CallFailed(FailureKind.MALFORMED, fault, TRIES)
+        return PersonaAnswer(list(people.values()), model, prompt.sha, usage, TRIES, fault)
+
+    def _request(self, prompt: Prompt, count: int, slot: int | None, attempt: int) -> ChatRequest:
+        place = f"{self.item_id}/{'all' if slot is None else slot}/{attempt}"
+        values = {"persona" if self.parent_id else "text": self.text}
+        if slot is None:
+            values |= {"count": str(count), "detail": _DETAIL[self.granularity]}
+        else:
+            values |= {"relation": self._relation(slot)}
+        return ChatRequest(
+            role=Role.PERSONA,
+            messages=render(prompt, **values),
+            item=place,
+            max_tokens=_TOKENS_PER_PERSON[self.granularity] * count + 60,
+            temperature=0.9,
+            seed=derived_rng(self.seed, place).getrandbits(31),
+            schema=self._schema(count, slot),
+        )
+
+    def _prompt(self) -> Prompt:
+        name = "persona_to_persona" if self.parent_id else "text_to_persona"
+        return load(f"{name}_one" if self.one_per_request else name)
+
+    def _relation(self, slot: int) -> str:
+        kinds = RELATIONSHIPS if self.parent_id else TEXT_RELATIONS
+        return kinds[(slot + derived_rng(self.seed, self.item_id, "relation").randrange(len(kinds))) % len(kinds)]
+
+    def _schema(self, count: int, slot: int | None) -> Mapping[str, object]:
+        text: dict[str, object] = {"type": "string"}
+        if slot is not None:
+            return _object({"persona": text})
+        relation: dict[str, object] = text if self.parent_id else {"type": "string", "enum": list(TEXT_RELATIONS)}
+        people = {"type": "array", "items": _object({"relation": relation, "persona": text})}
+        return _object({"personas": people | {"minItems": count, "maxItems": count}})
+
+    def _read(self, answer: ChatAnswer, slot: int | None) -> list[Found]:
+        found = read_personas(answer.text)
+        return found if slot is None else [Found(one.text, self._relation(slot)) for one in found[:1]]
+
+    def _together(self, parts: list[PersonaAnswer | BaseException]) -> PersonaAnswer:
+        answers = [part for part in parts if isinstance(part, PersonaAnswer)]
+        faults = [part for part in parts if isinstance(part, BaseException)]
+        if serious := [fault for fault in faults if not isinstance(fault, CallFailed)]:
+            raise serious[0]
+        if not answers:
+            raise faults[0]
+        people = {normal_form(found.text): found for answer in reversed(answers) for found in answer.found}
+        kept = list(reversed(people.values()))
+        short = (
+            "" if len(kept) >= self.per_call else f"{len(kept)} of {self.per_call} personas; {faults[:1] or 'repeats'}"
+        )
+        usage = sum((answer.usage for answer in answers), Usage())
+        tries = max(answer.tries for answer in answers)
+        return PersonaAnswer(kept, answers[0].model, answers[0].prompt_sha, usage, tries, short)
+
+
+def _object(properties: Mapping[str, object]) -> dict[str, object]:
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(properties),
+        "additionalProperties": False,
+    }

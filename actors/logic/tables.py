@@ -1,0 +1,119 @@
+"""The columns of every Parquet output, and records turned into tables of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import pyarrow as pa
+
+from actors.logic.growth import Failure
+from actors.logic.persona import Persona, Rejection
+
+_TIME = pa.timestamp("ms", tz="UTC")
+
+DOCUMENTS = pa.schema(
+    [
+        ("document_id", pa.string()),
+        ("text", pa.string()),
+        ("source", pa.string()),
+        ("characters", pa.int64()),
+        ("truncated", pa.bool_()),
+    ]
+)
+
+PERSONAS = pa.schema(
+    [
+        ("persona_id", pa.string()),
+        ("document_id", pa.string()),
+        ("parent_id", pa.string()),
+        ("depth", pa.int32()),
+        ("text", pa.string()),
+        ("relation", pa.string()),
+        ("traits", pa.string()),
+        ("model", pa.string()),
+        ("prompt_sha", pa.string()),
+        ("created_at", _TIME),
+    ]
+)
+
+REJECTED = pa.schema([*PERSONAS, ("reason", pa.string()), ("neighbour_id", pa.string()), ("score", pa.float32())])
+
+FAILURES = pa.schema(
+    [
+        ("item_id", pa.string()),
+        ("stage", pa.string()),
+        ("kind", pa.string()),
+        ("message", pa.string()),
+        ("attempts", pa.int32()),
+    ]
+)
+
+_TOOL_CALL = pa.struct(
+    [
+        ("id", pa.string()),
+        ("type", pa.string()),
+        ("function", pa.struct([("name", pa.string()), ("arguments", pa.string())])),
+    ]
+)
+_MESSAGE = pa.struct(
+    [
+        ("role", pa.string()),
+        ("content", pa.string()),
+        ("tool_calls", pa.list_(_TOOL_CALL)),
+        ("tool_call_id", pa.string()),
+    ]
+)
+_SCORES = ["groundedness", "persona_consistency", "helpfulness", "coherence", "overall"]
+
+CONVERSATIONS = pa.schema(
+    [
+        ("conversation_id", pa.string()),
+        ("document_id", pa.string()),
+        ("persona_id", pa.string()),
+        ("persona", pa.string()),
+        ("persona_generation_depth", pa.int32()),
+        ("messages", pa.list_(_MESSAGE)),
+        ("tools", pa.string()),
+        ("task", pa.string()),
+        ("models", pa.struct([("correspondent", pa.string()), ("respondent", pa.string())])),
+        ("scores", pa.struct([(name, pa.float32()) for name in _SCORES])),
+        (
+            "usage",
+            pa.struct(
+                [
+                    ("calls", pa.int32()),
+                    ("prompt_tokens", pa.int64()),
+                    ("completion_tokens", pa.int64()),
+                    ("cost_usd", pa.float64()),
+                ]
+            ),
+        ),
+        ("seed", pa.int64()),
+        ("created_at", _TIME),
+    ]
+)
+
+
+def persona_row(persona: Persona) -> dict[str, object]:
+    """A row of PERSONAS."""
+    return asdict(persona) | {"traits": None, "created_at": int(persona.created_at * 1000)}
+
+
+def personas(rows: Sequence[Persona]) -> pa.Table:
+    return pa.Table.from_pylist([persona_row(row) for row in rows], PERSONAS)
+
+
+def rejected(rows: Sequence[Rejection]) -> pa.Table:
+    """Refused personas beside what refused them."""
+    return pa.Table.from_pylist(
+        [
+            persona_row(row.persona) | {"reason": row.reason, "neighbour_id": row.neighbour_id, "score": row.score}
+            for row in rows
+        ],
+        REJECTED,
+    )
+
+
+def failures(rows: Sequence[Failure]) -> pa.Table:
+    return pa.Table.from_pylist([asdict(row) for row in rows], FAILURES)

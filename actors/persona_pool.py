@@ -1,0 +1,145 @@
+"""The actor that owns documents' persona pools: grows them through the callers, and writes them out when done.
+
+It holds only the documents in growth; a finished batch is on disk and out of memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from actors.embedder import EmbedderClient
+from actors.logic import tables
+from actors.logic.growth import GrowthRule, Tree, grow
+from actors.logic.near_duplicates import Candidate, Reason, Scope, Verdict, form_key
+from actors.persona_index import PersonaIndex
+from cluster.caller_pool import CallerPool
+from cluster.errors import Halt
+from cluster.meter import Tally
+from cluster.parts import write_part
+
+
+@dataclass(frozen=True, slots=True)
+class PersonaPart:
+    """What a batch of documents became; the manifest's entry. `halted` is set where nothing was written."""
+
+    name: str
+    documents: int
+    active: int
+    personas: int
+    rejected: int
+    failures: int
+    halted: str = ""
+
+
+class PersonaPool:
+    """Grows batches of the documents that it owns. `dedup` is the corpus-wide service's handle, or None."""
+
+    def __init__(
+        self,
+        run_dir: str,
+        rule: GrowthRule,
+        scope: Scope,
+        threshold: float,
+        callers: Sequence[Any],
+        embedder: Any | None,
+        dedup: Any | None,
+        meter: Any | None,
+    ) -> None:
+        self._run_dir, self._rule, self._scope, self._threshold = Path(run_dir), rule, scope, threshold
+        self._callers = CallerPool(callers)
+        self._embedder, self._dedup = EmbedderClient(embedder) if embedder else None, dedup
+        self._tally = Tally(meter)
+
+    async def grow(self, documents: pa.Table) -> PersonaPart:
+        """Grow every document of the batch and write its parts: `documents`, `rejected`, `failures`, last `personas`.
+
+        The part's name is a digest of its document ids, so the same batch done again replaces itself.
+        """
+        rows = documents.to_pylist()
+        trees = await asyncio.gather(*(self._tree(row["document_id"], row["text"]) for row in rows))
+        name = hashlib.sha256("\n".join(row["document_id"] for row in rows).encode()).hexdigest()[:16]
+        self._tally.flush()
+        if halted := next((tree.halted for tree in trees if tree.halted), ""):
+            return PersonaPart(name, 0, 0, 0, 0, 0, halted)
+        try:
+            return await asyncio.to_thread(self._write, name, documents, trees)
+        except Halt as halt:
+            return PersonaPart(name, 0, 0, 0, 0, 0, str(halt))
+
+    async def _tree(self, document_id: str, text: str) -> Tree:
+        tree = await grow(document_id, text, self._rule, self._callers.run, self._admitter(), time.time)
+        if not tree.halted:
+            self._tally.add(
+                documents_done=1,
+                documents_failed=0 if tree.personas else 1,
+                personas_admitted=len(tree.personas),
+                personas_rejected=len(tree.rejected),
+                failures=len(tree.failures),
+            )
+        return tree
+
+    def _admitter(self) -> _Admitter:
+        if self._scope is Scope.CORPUS:
+            assert self._dedup is not None
+            return self._dedup.admit.remote
+        if self._scope is Scope.DOCUMENT:
+            assert self._embedder is not None
+            return _WithinDocument(self._threshold, self._embedder).admit
+        return _ExactOnly().admit
+
+    def _write(self, name: str, documents: pa.Table, trees: Sequence[Tree]) -> PersonaPart:
+        kept = [one for tree in trees for one in tree.personas]
+        refused = [one for tree in trees for one in tree.rejected]
+        failed = [one for tree in trees for one in tree.failures]
+        write_part(self._run_dir / "documents", name, documents.select(tables.DOCUMENTS.names).cast(tables.DOCUMENTS))
+        if refused:
+            write_part(self._run_dir / "rejected", name, tables.rejected(refused))
+        if failed:
+            write_part(self._run_dir / "failures", name, tables.failures(failed))
+        write_part(self._run_dir / "personas", name, tables.personas(kept))
+        active = sum(bool(tree.personas) for tree in trees)
+        return PersonaPart(name, len(trees), active, len(kept), len(refused), len(failed))
+
+    async def pid(self) -> int:
+        return os.getpid()
+
+
+_Admitter = Any  # an async function of candidates; Ray's remote methods carry no types
+
+
+class _ExactOnly:
+    """Scope `none`: exact repeats within one document's pool, nothing else."""
+
+    def __init__(self) -> None:
+        self._holders: dict[bytes, str] = {}
+
+    async def admit(self, candidates: Sequence[Candidate]) -> list[Verdict]:
+        return [self._verdict(one) for one in candidates]
+
+    def _verdict(self, one: Candidate) -> Verdict:
+        holder = self._holders.setdefault(form_key(one.text), one.persona_id)
+        return (
+            Verdict(one.persona_id) if holder == one.persona_id else Verdict(one.persona_id, Reason.EXACT, holder, 1.0)
+        )
+
+
+class _WithinDocument:
+    """Scope `document`: an index for one document's pool, gone with it."""
+
+    def __init__(self, threshold: float, embedder: EmbedderClient) -> None:
+        self._threshold, self._embedder = threshold, embedder
+        self._index: PersonaIndex | None = None
+
+    async def admit(self, candidates: Sequence[Candidate]) -> list[Verdict]:
+        vectors = await self._embedder.encode([one.text for one in candidates])
+        self._index = self._index or PersonaIndex(self._threshold, vectors.shape[1])
+        return self._index.admit(candidates, vectors)

@@ -1,0 +1,58 @@
+"""The texts that models are given, one file each, and the one function that fills them in.
+
+A template is plain text with `{field}` places. `{{` and `}}` stand for literal braces. A file may hold a system and a
+user text, divided by a line of `---`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from string import Formatter
+
+from cluster.errors import UserError
+
+_DIVIDER = "\n---\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A template as read from its file; `sha` (12 hex digits) is written beside every row that it made."""
+
+    name: str
+    text: str
+    sha: str
+    fields: frozenset[str]
+
+
+@cache
+def load(name: str) -> Prompt:
+    """The packaged template `name`, read once per process."""
+    text = files(__name__).joinpath(f"{name}.txt").read_text(encoding="utf-8").strip()
+    return parse(name, text)
+
+
+def parse(name: str, text: str) -> Prompt:
+    """A template from its text; `UserError` where braces do not pair up."""
+    try:
+        found = frozenset(field for _, field, _, _ in Formatter().parse(text) if field is not None)
+    except ValueError as error:
+        raise UserError(f"prompt {name}: {error}; write a literal brace as {{{{ or }}}}") from None
+    return Prompt(name, text, hashlib.sha256(text.encode()).hexdigest()[:12], found)
+
+
+def render(prompt: Prompt, **values: str) -> list[dict[str, str]]:
+    """Chat messages of the filled-in template: a system message (if the file has one) and a user message.
+
+    Raises `UserError` naming the fields that are missing from `values` or unused by the template.
+    """
+    if prompt.fields != values.keys():
+        missing, unused = prompt.fields - values.keys(), values.keys() - prompt.fields
+        faults = [f"lacks {', '.join(sorted(missing))}"] * bool(missing)
+        faults += [f"does not use {', '.join(sorted(unused))}"] * bool(unused)
+        raise UserError(f"prompt {prompt.name} {' and '.join(faults)}")
+    head, divider, tail = prompt.text.partition(_DIVIDER)
+    texts = [("system", head), ("user", tail)] if divider else [("user", head)]
+    return [{"role": role, "content": part.strip().format(**values)} for role, part in texts]

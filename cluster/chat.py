@@ -1,0 +1,92 @@
+"""What a model call is: the request, the answer, and the two-sided seam between programs and models.
+
+A program asks a `ChatModel`; it does not know which key, endpoint or attempt served it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+Message = Mapping[str, str]
+
+
+class Role(StrEnum):
+    """Who the model plays; each role may have a model of its own."""
+
+    PERSONA = "persona"
+    CORRESPONDENT = "correspondent"
+    RESPONDENT = "respondent"
+    JUDGE = "judge"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the endpoint counted them, and dollars where the price is known."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.calls + other.calls,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cost_usd + other.cost_usd,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One call. `item` says whose call it is (document/persona/turn/attempt): two equal requests of different items
+    are two calls, the same request of the same item is one, however often the run is started."""
+
+    role: Role
+    messages: Sequence[Message]
+    item: str
+    max_tokens: int
+    temperature: float
+    seed: int
+    schema: Mapping[str, object] | None = None
+
+    def canonical(self) -> dict[str, object]:
+        """The request without its item, as it is hashed for the journal."""
+        return {name: value for name, value in asdict(self).items() if name != "item"}
+
+
+@dataclass(frozen=True, slots=True)
+class ChatAnswer:
+    """What came back. `finish_reason` is the endpoint's own word; `usage` covers this call alone."""
+
+    text: str
+    model: str
+    finish_reason: str = "stop"
+    usage: Usage = field(default_factory=Usage)
+
+
+class ChatModel(Protocol):
+    """Answers requests. Raises `CallFailed` when the item is lost, `Halt` when the run cannot go on."""
+
+    async def answer(self, request: ChatRequest) -> ChatAnswer: ...
+
+    async def close(self) -> None: ...
+
+
+class ScriptedChat:
+    """A model whose answers are a function of the request: for tests, and for measuring everything but the model."""
+
+    def __init__(self, script: Callable[[ChatRequest], str | Awaitable[str]], model: str = "scripted") -> None:
+        self._script, self._model = script, model
+
+    async def answer(self, request: ChatRequest) -> ChatAnswer:
+        said = self._script(request)
+        text = said if isinstance(said, str) else await said
+        size = sum(len(message["content"]) for message in request.messages)
+        return ChatAnswer(text, self._model, usage=Usage(1, size // 4, len(text) // 4))
+
+    async def close(self) -> None:
+        return None

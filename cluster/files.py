@@ -1,0 +1,172 @@
+"""How a file is written whole or not at all, and how one process at a time owns a run folder.
+
+Turns a full, read-only or failing disk into a `Halt` of one line. Knows no format and no run: what is written, and
+where, is the caller's.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from cluster.errors import Halt, UserError
+
+logger = logging.getLogger(__name__)
+
+_WAY_OUT = {
+    errno.ENOSPC: "free some and run again",
+    errno.EDQUOT: "free some or raise the quota, and run again",
+    errno.EROFS: "make it writable and run again",
+    errno.EACCES: "make it writable and run again",
+    errno.EIO: "check the disk and run again",
+    errno.EFBIG: "raise the file size limit (ulimit -f) and run again",
+}
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+
+
+@contextmanager
+def halt_on_disk_error(what: str | Path) -> Iterator[None]:
+    """Raises `Halt("WHAT: reason; way out")` for an OSError that only the user can mend; lets every other pass."""
+    try:
+        yield
+    except OSError as error:
+        number = error.errno or 0
+        if number not in _WAY_OUT:
+            raise
+        raise Halt(f"{what}: {os.strerror(number)}; {_WAY_OUT[number]}") from error
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A free path beside `path` to write to; renamed to `path` on success, synced first, and removed on an error.
+
+    Folders above are made. A process killed in between leaves `.NAME.*.tmp` behind, never half a `path`.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    with halt_on_disk_error(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            sync(temporary)
+            temporary.replace(path)
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+        sync(path.parent)
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """`path` holds the old content or all of the new one (a str as UTF-8), whatever is killed or loses power when."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def sync(path: Path) -> None:
+    """Waits until a file's bytes, or a folder's entries, would outlive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network file systems do not sync folders
+            raise
+    finally:
+        os.close(descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a run folder: the content of its `.lock`."""
+
+    pid: int
+    host: str
+    since: float
+    command: str
+
+
+class RunLock:
+    """`with RunLock(run_dir, "populace run"):` the folder, made if need be, is this process's alone.
+
+    The lock is the kernel's (flock), so it goes with its process however that ends. A second taker, in this process
+    or another, gets a UserError that names the holder. Where the file system has no locks the run goes on with a
+    warning, for its folder may be the only place that the user has.
+    """
+
+    def __init__(
+        self, run_dir: Path, command: str = "populace", flock: Callable[[int, int], None] = fcntl.flock
+    ) -> None:
+        self._run_dir, self._command, self._flock = run_dir, command, flock
+        self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        self._descriptor = self._open()
+        try:
+            self._take()
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(OSError):
+            os.ftruncate(self._descriptor, 0)
+        self._close()
+
+    def _open(self) -> int:
+        with halt_on_disk_error(self._run_dir / ".lock"):
+            try:
+                self._run_dir.mkdir(parents=True, exist_ok=True)
+                return os.open(self._run_dir / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            except (PermissionError, NotADirectoryError, FileExistsError) as error:
+                reason = os.strerror(error.errno or 0)
+                raise UserError(f"{self._run_dir} cannot be used as a run folder: {reason}") from error
+
+    def _take(self) -> None:
+        try:
+            self._flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{self._run_dir} is in use by {self._holder()}; wait for it or stop it") from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            reason = os.strerror(error.errno)
+            logger.warning(
+                "%s: its file system has no file locks (%s), so nothing keeps a second run out: start only one",
+                self._run_dir,
+                reason,
+            )
+        me = Holder(os.getpid(), socket.gethostname(), time.time(), self._command)
+        with halt_on_disk_error(self._run_dir / ".lock"):
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, json.dumps(asdict(me)).encode(), 0)
+
+    def _holder(self) -> str:
+        try:
+            holder = Holder(**json.loads(os.pread(self._descriptor, 65_536, 0)))
+        except (ValueError, TypeError):  # it took the lock a moment ago and has not signed yet
+            return "another process"
+        since = _moment(holder.since, time.time())
+        return f"process {holder.pid} on host {holder.host} since {since} ({holder.command})"
+
+    def _close(self) -> None:
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+
+def _moment(then: float, now: float) -> str:
+    """The local time of day, with the date unless it is today's."""
+    moment, today = time.localtime(then), time.localtime(now)
+    return time.strftime("%H:%M" if moment[:3] == today[:3] else "%Y-%m-%d %H:%M", moment)

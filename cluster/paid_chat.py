@@ -1,0 +1,160 @@
+"""The chat model that a caller works with: journal first, then a lane of a key, then retries by class of error.
+
+One place owns retrying: the client's own retries are off. Waiting for a permit is never a timeout, and a 429 delays a
+call without using up its tries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from cluster.chat import ChatAnswer, ChatModel, ChatRequest, Usage
+from cluster.errors import CallFailed, FailureKind, Halt
+from cluster.journal import JournalReader, JournalWriter, call_key
+from cluster.keys import Lane, Lanes, Out, Wait
+from cluster.retry import Action, Trouble, Verdict, backoff_s, judge
+
+if TYPE_CHECKING:
+    from cluster.meter import Tally
+    from cluster.transport import Transport
+
+log = logging.getLogger(__name__)
+
+TRIES = 5
+OUTAGE_PATIENCE_S = 120.0
+
+
+class PaidChat:
+    """Asks endpoints, through lanes. Raises `CallFailed` when this call is lost, `Halt` when no lane is left or nobody
+    answered on any of them for `outage_patience_s` seconds."""
+
+    def __init__(
+        self,
+        lanes: Lanes,
+        transport: Transport,
+        tally: Tally,
+        clock: Callable[[], float] = time.monotonic,
+        outage_patience_s: float = OUTAGE_PATIENCE_S,
+    ) -> None:
+        self._lanes, self._transport, self._tally, self._clock = lanes, transport, tally, clock
+        self._patience_s = outage_patience_s
+        self._silent_since: float | None = None
+        self._released = asyncio.Condition()
+
+    async def answer(self, request: ChatRequest) -> ChatAnswer:
+        tries = 0
+        while True:
+            lane = await self._permit()
+            try:
+                answer = await self._transport.send(lane, request)
+            except Trouble as trouble:
+                await self._free(lane)
+                tries += await self._after(lane, trouble, judge(trouble), tries)
+                continue
+            except BaseException:
+                await self._free(lane)
+                raise
+            self._lanes.settle(lane, self._clock(), answer.usage.prompt_tokens + answer.usage.completion_tokens)
+            self._silent_since = None
+            await self._wake()
+            return answer
+
+    async def _permit(self) -> Lane:
+        while True:
+            chosen = self._lanes.choose(self._clock())
+            if isinstance(chosen, Lane):
+                return chosen
+            if isinstance(chosen, Out):
+                raise Halt(f"no usable key is left ({chosen.reason}); put in a working one and run again")
+            await self._sleep_until(chosen)
+
+    async def _sleep_until(self, wait: Wait) -> None:
+        async with self._released:
+            seconds = None if wait.until is None else max(0.001, wait.until - self._clock())
+            try:
+                await asyncio.wait_for(self._released.wait(), seconds)
+            except TimeoutError:
+                return
+
+    async def _free(self, lane: Lane) -> None:
+        self._lanes.give_back(lane)
+        await self._wake()
+
+    async def _wake(self) -> None:
+        async with self._released:
+            self._released.notify(1)
+
+    async def _after(self, lane: Lane, trouble: Trouble, verdict: Verdict, tries: int) -> int:
+        """Carry out the verdict; returns 1 if this attempt counts as a try, and raises if it was the last."""
+        now = self._clock()
+        self._tally.add(**{f"trouble_{verdict.action}": 1})
+        if trouble.connected:
+            self._silent_since = None
+        if verdict.action is Action.COOL:
+            until = self._lanes.cool(lane, now, trouble.retry_after_s)
+            log.info("%s rests %.1f s after 429", lane.key_name, until - now)
+            self._tally.add(throttled=1)
+            return 0
+        if verdict.action is Action.RETIRE:
+            self._lanes.retire(lane, f"HTTP {trouble.status}{f' {trouble.code}' if trouble.code else ''}")
+            self._tally.note(f"key {lane.key_name}", f"retired: HTTP {trouble.status}")
+            await self._wake()
+            return 0
+        if verdict.action is Action.OUTAGE:
+            self._outage(lane, trouble, now)
+            return 0
+        if verdict.action is Action.FAIL or tries + 1 >= TRIES:
+            raise CallFailed(verdict.kind, trouble.message, tries + 1)
+        self._tally.add(retries=1)
+        await asyncio.sleep(backoff_s(tries + 1, random.random()))
+        return 1
+
+    def _outage(self, lane: Lane, trouble: Trouble, now: float) -> None:
+        self._lanes.cool_endpoint(lane, now)
+        self._silent_since = now if self._silent_since is None else self._silent_since
+        self._tally.note("endpoint", f"nobody answers at {lane.endpoint.base_url}; waiting")
+        if now - self._silent_since >= self._patience_s:
+            raise Halt(f"nobody answers: {trouble.message}; start the endpoint and run again")
+
+    async def close(self) -> None:
+        await self._transport.close()
+
+
+class JournaledChat:
+    """Writes every answer before anybody reads it, and answers from the journal what was paid for before."""
+
+    def __init__(self, paid: ChatModel, reader: JournalReader, writer: JournalWriter, tally: Tally) -> None:
+        self._paid, self._reader, self._writer, self._tally = paid, reader, writer, tally
+
+    async def answer(self, request: ChatRequest) -> ChatAnswer:
+        key = call_key(request.canonical(), request.item)
+        if (kept := self._reader.get(key)) is not None:
+            self._tally.add(journal_hits=1)
+            return _restore(kept)
+        answer = await self._paid.answer(request)
+        self._writer.append(key, request.item, asdict(answer))
+        self._tally.add(**asdict(answer.usage))
+        return _checked(answer)
+
+    async def close(self) -> None:
+        await self._paid.close()
+        self._writer.close()
+
+
+def _restore(kept: dict[str, object]) -> ChatAnswer:
+    usage = kept["usage"]
+    assert isinstance(usage, dict)
+    return _checked(ChatAnswer(str(kept["text"]), str(kept["model"]), str(kept["finish_reason"]), Usage(**usage)))
+
+
+def _checked(answer: ChatAnswer) -> ChatAnswer:
+    if not answer.text.strip():
+        kind = FailureKind.TRUNCATED if answer.finish_reason == "length" else FailureKind.EMPTY
+        raise CallFailed(kind, f"{answer.model} answered no text (finish_reason {answer.finish_reason})")
+    return answer

@@ -1,0 +1,35 @@
+"""Parquet parts of a run: written whole under their final name or not at all, and swept when the manifest does not
+name them. Knows no columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cluster.files import atomic_path, halt_on_disk_error
+
+
+def write_part(folder: Path, name: str, table: pa.Table) -> Path:
+    """Write `table` to `folder/part-NAME.parquet`, replacing an earlier attempt. `Halt` on a full disk."""
+    path = part_path(folder, name)
+    with halt_on_disk_error(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as whole_or_nothing:
+            pq.write_table(table, whole_or_nothing, compression="zstd")
+    return path
+
+
+def part_path(folder: Path, name: str) -> Path:
+    return folder / f"part-{name}.parquet"
+
+
+def sweep(folder: Path, names: Iterable[str]) -> int:
+    """Remove parts and temporary files that are not among `names` (a killed run's leftovers); returns how many."""
+    keep = {part_path(folder, name).name for name in names}
+    strays = [path for path in folder.glob("*part-*") if path.name not in keep] if folder.is_dir() else []
+    for path in strays:
+        path.unlink()
+    return len(strays)

@@ -1,0 +1,89 @@
+"""What a failed request means: again at once, again with another key, later, or never.
+
+Decides by status code and error code, never by the text of a message. Knows no HTTP library and reads no clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+
+from cluster.errors import FailureKind
+
+
+class Action(StrEnum):
+    """What to do next about a failed request."""
+
+    COOL = "cool"  # the key rests; the request goes on with another one, and does not count as tried
+    RETIRE = "retire"  # the key is dead; the request goes on with another one
+    OUTAGE = "outage"  # nobody answers there; the endpoint rests, the request goes on elsewhere
+    RETRY = "retry"  # this attempt is lost; try again, a bounded number of times
+    FAIL = "fail"  # final for this item
+
+
+@dataclass(slots=True, eq=False)
+class Trouble(Exception):
+    """A request that brought no answer, in our words.
+
+    `status` is None where no response arrived. `retry_after_s` is the endpoint's own word in seconds, if it gave one.
+    """
+
+    status: int | None
+    message: str
+    code: str | None = None
+    retry_after_s: float | None = None
+    connected: bool = True
+    is_api: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The action, and the kind under which the item fails should it come to that."""
+
+    action: Action
+    kind: FailureKind
+
+
+_DEAD_KEY_CODES = frozenset({"insufficient_quota", "invalid_api_key", "account_deactivated", "billing_not_active"})
+
+
+def judge(trouble: Trouble) -> Verdict:
+    """The verdict on one failed request."""
+    status = trouble.status
+    if status is None:
+        return Verdict(Action.RETRY if trouble.connected else Action.OUTAGE, FailureKind.EXHAUSTED)
+    if status in (401, 403) or trouble.code in _DEAD_KEY_CODES:
+        return Verdict(Action.RETIRE, FailureKind.REFUSED)
+    if status == 429:
+        return Verdict(Action.COOL, FailureKind.EXHAUSTED)
+    if not trouble.is_api:
+        return Verdict(Action.RETRY, FailureKind.NOT_AN_API)
+    if status in (408, 409) or status >= 500:
+        return Verdict(Action.RETRY, FailureKind.EXHAUSTED)
+    if trouble.code == "content_filter":
+        return Verdict(Action.FAIL, FailureKind.FILTERED)
+    return Verdict(Action.FAIL, FailureKind.REFUSED)
+
+
+def backoff_s(attempt: int, jitter: float, base_s: float = 0.5, cap_s: float = 30.0) -> float:
+    """Seconds before attempt number `attempt` (1 = first retry): exponential with full jitter, `jitter` in [0, 1).
+
+    A tenth of the ceiling is always waited, so that a dead endpoint is not hammered.
+    """
+    ceiling = float(min(cap_s, base_s * 2 ** min(attempt - 1, 10)))
+    return ceiling * (0.1 + 0.9 * jitter)
+
+
+def retry_after_s(value: str | None, now: float) -> float | None:
+    """Seconds from a Retry-After header (delta seconds or an HTTP date), `now` in Unix seconds; None if unreadable."""
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+    except ValueError:
+        return None

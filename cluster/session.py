@@ -1,0 +1,58 @@
+"""The Ray that a run works on: one of its own on this machine, or the cluster at an address. Quiet unless it fails."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+import ray
+
+from cluster.errors import UserError
+
+_OBJECT_STORE_BYTES = 256 * 2**20
+_LEAST_CPUS = 4  # actors that wait for models take slots, not cores
+
+
+@contextmanager
+def session(address: str | None) -> Iterator[None]:
+    """Connect, and disconnect at the end; a Ray of our own ends with us. `UserError` where nobody answers at `address`.
+
+    A Ray that the process has already joined is used and left running.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    scratch = None if address else tempfile.mkdtemp(prefix="populace-", dir="/tmp")
+    try:
+        _connect(address, scratch)
+        yield
+    finally:
+        ray.shutdown()
+        if scratch:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _connect(address: str | None, scratch: str | None) -> None:
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address is None:
+        options |= {
+            "num_cpus": max(_LEAST_CPUS, os.cpu_count() or 1),
+            "object_store_memory": _OBJECT_STORE_BYTES,
+            "include_dashboard": False,
+            "_temp_dir": scratch,
+        }
+        ray.init("local", **options)
+        return
+    try:
+        ray.init(address, **options)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"cluster.address: no Ray answers at {address!r} ({reason})") from None

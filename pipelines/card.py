@@ -1,0 +1,138 @@
+"""The dataset card: `README.md` of a run folder, as the Hugging Face hub renders it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow.dataset as ds
+import yaml
+
+from cluster.files import write_atomically
+from cluster.manifest import Manifest
+from pipelines.closing import first_row, metrics
+from pipelines.settings import Settings
+
+_SIZES = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10**7, "1M<n<10M")]
+
+
+def write_card(settings: Settings, manifest: Manifest) -> Path:
+    """Write the card from what the run has made so far."""
+    path = settings.folder / "README.md"
+    write_atomically(path, card(settings, manifest))
+    return path
+
+
+def card(settings: Settings, manifest: Manifest) -> str:
+    """YAML header and Markdown body."""
+    counts, folder = metrics(settings.folder), settings.folder
+    header = yaml.safe_dump(_header(counts, folder), sort_keys=False, allow_unicode=True)
+    return f"---\n{header}---\n\n{_body(settings, manifest, counts)}"
+
+
+def _header(counts: dict[str, Any], folder: Path) -> dict[str, Any]:
+    rows = counts.get("conversations") or 0
+    configs = [
+        {"config_name": name, "data_files": f"{name}/part-*.parquet"}
+        | ({"default": True} if name == "conversations" else {})
+        for name in ("conversations", "personas", "rejected", "failures")
+        if any((folder / name).glob("part-*.parquet"))
+    ]
+    return {
+        "pretty_name": f"{folder.name}: conversations of personas",
+        "license": "other",
+        "task_categories": ["text-generation"],
+        "tags": ["synthetic", "persona", "conversational", "populace"],
+        "size_categories": [next((label for bound, label in _SIZES if rows < bound), "n>10M")],
+        "configs": configs,
+    }
+
+
+def _body(settings: Settings, manifest: Manifest, counts: dict[str, Any]) -> str:
+    day = datetime.now(UTC).date().isoformat()
+    models = ", ".join(sorted(_models(settings.folder))) or "none yet"
+    chosen = settings.conversations
+    figures = [
+        ("documents read", counts.get("documents")),
+        ("documents cut to the model's context", counts.get("documents_truncated")),
+        ("personas", counts.get("personas")),
+        ("near-duplicates refused", counts.get("rejected")),
+        ("conversations", counts.get("conversations")),
+        ("items given up", counts.get("failures")),
+        ("model calls", counts.get("calls")),
+        ("prompt tokens", counts.get("prompt_tokens")),
+        ("completion tokens", counts.get("completion_tokens")),
+    ]
+    table = "\n".join(f"| {name} | {value or 0:,.0f} |" for name, value in figures)
+    cost = "unknown" if counts.get("cost_usd") is None else f"{counts['cost_usd']:,.4f}"
+    return f"""# {settings.folder.name}
+
+Synthetic conversations between personas and an assistant, made by populace on {day}. Personas were found in documents
+(who would read, write, like or dislike them) and grown through their relationships to depth
+{counts.get("depth")}; each conversation is held by one persona about one document, {chosen.max_turns} exchange(s) long.
+
+| | |
+|---|---:|
+{table}
+| cost in USD | {cost} |
+
+Models: {models}. Seed: {settings.seed}. Personas with a cosine of {settings.personas.dedup.threshold} or more to one
+that is kept were refused (scope: {settings.personas.dedup.scope}). Sampling of personas: {chosen.sampling}. Prompt
+hashes are in the column `prompt_sha` of the personas.
+
+## Use
+
+```python
+from datasets import load_dataset
+
+conversations = load_dataset("parquet", data_files="conversations/part-*.parquet", split="train")
+personas = load_dataset("parquet", data_files="personas/part-*.parquet", split="train")
+```
+
+`messages` is in the chat format (`role`, `content`); `persona_generation_depth` says how far from the document the
+persona was found.
+{_sample(settings.folder)}
+## Sources and limits
+
+Documents: {", ".join(f"`{path}`" for path in settings.documents.path)}. Their licences bind what is derived from them;
+set the `license` field above accordingly before you share this.
+
+Everything but the documents was written by the models named above. Facts in it were not checked. Personas carry the
+associations of the models, stereotypes among them, and the people of the documents are not the people of the world.
+Do not train the models named above on this data round after round without fresh real text.
+
+Run {manifest.run_id}.
+"""
+
+
+def _models(folder: Path) -> set[str]:
+    parts = sorted((folder / "conversations").glob("part-*.parquet"))
+    if not parts:
+        return set()
+    found: set[str] = set()
+    for batch in ds.dataset(parts).to_batches(columns=["models"]):
+        for name in ("correspondent", "respondent"):
+            found.update(batch.column("models").field(name).unique().to_pylist())
+    return {name for name in found if name}
+
+
+def _sample(folder: Path) -> str:
+    row = first_row(folder / "conversations", ["persona", "messages"])
+    if not row:
+        return ""
+    lines = [f"> *{_quote(row['persona'])}*"]
+    for message in row["messages"]:
+        if message["role"] != "system":
+            lines.append(f"> **{message['role']}**: {_quote(message['content'])}")
+    return "\n## A row\n\n" + "\n>\n".join(lines) + "\n"
+
+
+def _quote(text: str) -> str:
+    """On one line, with nothing that Markdown or HTML would act on."""
+    flat = " ".join(text.split())
+    for character in "\\`*_{}[]<>#|":
+        flat = flat.replace(
+            character, f"\\{character}" if character not in "<>" else {"<": "&lt;", ">": "&gt;"}[character]
+        )
+    return flat

@@ -1,0 +1,171 @@
+"""The commands. Imports nothing heavy until one is run, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pipelines.run import Stages
+    from pipelines.settings import Settings
+
+DONE, UNDONE, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    name="populace",
+    help="Personas from your documents, and the data they would ask for: documents → personas → conversations.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Config = Annotated[Path, typer.Argument(help="The run's settings (YAML).", show_default=False)]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. conversations.count=50."),
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Start over: remove what this run has made so far.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before --fresh.")]
+RunDir = Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)]
+
+
+@app.command()
+def demo(
+    run_dir: Annotated[Path, typer.Option(help="Where the run goes.")] = Path("runs/demo"),
+    set_: Sets = None,
+    fresh: Fresh = False,
+    yes: Yes = False,
+) -> None:
+    """The whole pipeline on the documents that come with populace, on an embedded model: no key, no network."""
+    with _errors("populace demo"):
+        from pipelines.demo import settings
+
+        _run(settings(run_dir, set_ or []), "populace demo", None, fresh, yes)
+
+
+@app.command()
+def run(config: Config, set_: Sets = None, fresh: Fresh = False, yes: Yes = False) -> None:
+    """Documents → personas → conversations → dataset. Run again, it goes on where it stopped."""
+    with _errors(f"populace run {config}"):
+        _run(_load(config, set_), "populace run", None, fresh, yes)
+
+
+@app.command()
+def personas(config: Config, set_: Sets = None, fresh: Fresh = False, yes: Yes = False) -> None:
+    """The first half alone: documents → personas."""
+    with _errors(f"populace personas {config}"):
+        from pipelines.run import Stages
+
+        _run(_load(config, set_), "populace personas", Stages(conversations=False), fresh, yes)
+
+
+@app.command()
+def converse(config: Config, set_: Sets = None) -> None:
+    """The second half alone: personas → conversations."""
+    with _errors(f"populace converse {config}"):
+        from pipelines.run import Stages
+
+        _run(_load(config, set_), "populace converse", Stages(personas=False), fresh=False, yes=False)
+
+
+@app.command()
+def plan(
+    config: Config,
+    set_: Sets = None,
+    pilot: Annotated[
+        int | None, typer.Option(min=1, help="Price it from this many real documents (calls the model).")
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """What a run would take: documents, personas, calls, tokens, cost, time. Calls no model."""
+    with _errors(f"populace plan {config}"):
+        from pipelines.plan import show
+
+        show(_load(config, set_), _console(), pilot, json_)
+
+
+@app.command()
+def preview(
+    config: Config,
+    set_: Sets = None,
+    n: Annotated[int, typer.Option("-n", min=1, help="Documents to show.")] = 3,
+) -> None:
+    """A few documents all the way through, shown here; writes nothing."""
+    with _errors(f"populace preview {config}"):
+        from pipelines.preview import show
+
+        show(_load(config, set_), _console(), n)
+
+
+@app.command()
+def status(run_dir: RunDir) -> None:
+    """How far a run is, what it has spent, what failed and why. Works beside a running job."""
+    with _errors(f"populace status {run_dir}"):
+        from pipelines.status import show
+
+        show(run_dir, _console())
+
+
+def _load(config: Path, overrides: list[str] | None) -> Settings:
+    from pipelines.settings import load
+
+    return load(config, overrides or [])
+
+
+def _run(settings: Settings, command: str, stages: Stages | None, fresh: bool, yes: bool) -> None:
+    from pipelines.card import write_card
+    from pipelines.closing import show
+    from pipelines.run import run
+
+    console = _console()
+    if fresh and not yes and sys.stdin.isatty() and any(settings.folder.glob("*")):
+        typer.confirm(f"remove everything that was made in {settings.run_dir}?", abort=True)
+    manifest = run(settings, console, command, stages, fresh)
+    write_card(settings, manifest)
+    show(console, settings.folder, settings.run_dir)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(soft_wrap=not sys.stdout.isatty())
+
+
+@contextmanager
+def _errors(command: str) -> Iterator[None]:
+    """The one boundary where errors become lines and exit codes; a traceback that passes is a bug of ours."""
+    from cluster.errors import Halt, UserError
+
+    try:
+        yield
+    except UserError as error:
+        _leave(str(error), WRONG_USE)
+    except Halt as halt:
+        _leave(f"stopped: {halt}\nWhat is done is kept; `{command}` goes on from there.", UNDONE)
+    except KeyboardInterrupt:
+        _leave(f"interrupted. What is done is kept; `{command}` goes on from there.", INTERRUPTED)
+
+
+def _leave(text: str, code: int) -> NoReturn:
+    typer.echo(f"populace: {text}", err=True)
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """The console script."""
+    import signal
+
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    app()
+
+
+def _as_interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

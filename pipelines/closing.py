@@ -1,0 +1,99 @@
+"""What a person sees when a run ends: what was made, a persona, a dialogue, and where the files are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+_SHOWN = 600
+
+
+def first_row(folder: Path, columns: list[str] | None = None) -> dict[str, Any] | None:
+    """The first row of the first part in `folder` that has one, or None."""
+    for path in sorted(folder.glob("part-*.parquet")):
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=1, columns=columns):
+                return dict(batch.to_pylist()[0])
+    return None
+
+
+def metrics(folder: Path) -> dict[str, Any]:
+    """`metrics.json` of a run, empty where there is none yet."""
+    try:
+        content = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def show(console: Console, folder: Path, run_dir: str) -> None:
+    """The closing summary of a finished run."""
+    counts = metrics(folder)
+    console.print(summary_table(counts))
+    if persona := first_row(folder / "personas"):
+        console.print(Panel(Text(_cut(persona["text"])), title="a persona", title_align="left", border_style="dim"))
+    if row := first_row(folder / "conversations", ["persona", "messages"]):
+        console.print(Panel(Group(*dialogue_lines(row)), title="a dialogue", title_align="left", border_style="dim"))
+    files = Table.grid(padding=(0, 2))
+    for name, what in (
+        ("conversations/", "the dataset: load_dataset('parquet', data_files='…/conversations/*.parquet')"),
+        ("personas/", "every persona, with its document, parent and depth"),
+        ("rejected/", "personas refused, with the neighbour and the score"),
+        ("failures/", "what was given up, and why"),
+        ("README.md", "the dataset card"),
+    ):
+        if (folder / name).exists():
+            files.add_row(Text(f"{run_dir}/{name}"), Text(what, style="dim"))
+    console.print(Padding(files, (0, 0, 0, 1)))
+
+
+def summary_table(counts: dict[str, Any]) -> Table:
+    """Counts, tokens, cost and time in two columns."""
+    table = Table.grid(padding=(0, 2))
+    for label, value in _figures(counts):
+        table.add_row(Text(label, style="bold"), Text(value))
+    return table
+
+
+def _figures(counts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    def number(name: str) -> str:
+        return f"{counts.get(name) or 0:,.0f}"
+
+    yield "documents", number("documents") + _notes(counts, "unreadable", "repeated", "truncated")
+    depth = counts.get("depth")
+    yield "personas", f"{number('personas')} (depth {depth}), {number('rejected')} near-duplicates refused"
+    yield "conversations", number("conversations")
+    yield "failures", number("failures")
+    yield "model calls", f"{number('calls')}, {number('prompt_tokens')} + {number('completion_tokens')} tokens"
+    cost = counts.get("cost_usd")
+    yield "cost", "unknown (no price in the config)" if cost is None else f"${cost:,.4f}"
+    yield "time", f"{counts.get('seconds') or 0:,.0f} s"
+
+
+def _notes(counts: dict[str, Any], *names: str) -> str:
+    found = [f"{counts[f'documents_{name}']:,} {name}" for name in names if counts.get(f"documents_{name}")]
+    return f" ({', '.join(found)})" if found else ""
+
+
+def dialogue_lines(row: dict[str, Any]) -> Iterator[Text]:
+    """The persona and the messages of a row, its system message left out."""
+    if row.get("persona"):
+        yield Text(_cut(row["persona"]), style="italic dim")
+    for message in row["messages"]:
+        if message["role"] != "system":
+            style = "cyan" if message["role"] == "user" else "green"
+            yield Text.assemble((f"{message['role']:>9} ", f"bold {style}"), _cut(message["content"]))
+
+
+def _cut(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

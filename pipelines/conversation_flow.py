@@ -1,0 +1,142 @@
+"""Personas to conversations: Ray Data streams units through sampling into whole dialogues, one part a unit.
+
+Laps make the count exact: what failed in one is owed again in the next, and so is what was added to the count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import ray
+
+from actors.conversation_writer import SUMMARY, ConversationWriter
+from actors.logic.persona import Persona
+from actors.logic.plan import DialogueRule, Pool, Unit, dialogues, units
+from cluster.errors import Halt
+from cluster.manifest import Lap, Manifest
+from cluster.parts import part_path
+from pipelines.progress import RunView
+from pipelines.services import Services
+from pipelines.settings import Settings
+
+_MAX_TOP_UPS = 5
+_UNITS = 64  # a run is cut into about so many units, none too small for a file or too large to do again
+_UNIT_ROWS = (100, 2_000)
+
+
+def converse(settings: Settings, manifest: Manifest, services: Services, view: RunView) -> None:
+    """Make the conversations that are owed. `Halt` when the run cannot go on, or when the count stays out of reach."""
+    asked = settings.conversations.count
+    made = manifest.conversations.total("rows")
+    view.begin("conversations", "conversations_done", made, asked)
+    top_ups = 0
+    while made < asked or (manifest.laps and not manifest.laps[-1].done):
+        if not manifest.laps or manifest.laps[-1].done:
+            if top_ups == _MAX_TOP_UPS:
+                break
+            top_ups += 1
+            manifest.laps.append(Lap(asked - made, _unit_rows(asked - made)))
+            manifest.save()
+        _run_lap(settings, manifest, services, view)
+        gained, made = manifest.conversations.total("rows") - made, manifest.conversations.total("rows")
+        if not gained and manifest.laps[-1].done and made < asked:
+            break
+    manifest.conversations.done = made >= asked
+    manifest.save()
+    view.end(made)
+    if made < asked:
+        failed = manifest.conversations.total("failures")
+        raise Halt(
+            f"{made:,} of {asked:,} conversations were made, {failed:,} failed (see failures/); run again for more"
+        )
+
+
+def _unit_rows(rows: int) -> int:
+    low, high = _UNIT_ROWS
+    return max(low, min(high, -(-rows // _UNITS)))
+
+
+def _run_lap(settings: Settings, manifest: Manifest, services: Services, view: RunView) -> None:
+    lap = manifest.laps[-1]
+    parts = [(name, part["active"]) for name, part in sorted(manifest.personas.parts.items()) if part["active"]]
+    if not parts:
+        raise Halt("no document has a persona, so nobody can speak; see failures/ for why")
+    rows = [one.rows for one in manifest.laps]
+    owed = [unit for unit in units(parts, rows, lap.unit_rows) if unit.name not in manifest.conversations.parts]
+    if owed:
+        for part in _stream(owed, settings, services):
+            if part["halted"]:
+                manifest.save()
+                raise Halt(part["halted"])
+            manifest.conversations.parts[part["name"]] = {"rows": part["rows"], "failures": part["failures"]}
+            manifest.save(now=False)
+            view.raise_fault()
+    lap.done = True
+    manifest.save()
+
+
+def _stream(owed: list[Unit], settings: Settings, services: Services) -> Iterator[dict[str, Any]]:
+    """A summary for each unit as its part is written. Stopping early cancels what is under way."""
+    rule, folder = dialogue_rule(settings), str(settings.folder)
+    _quiet()
+
+    def expand(batch: dict[str, Any]) -> pa.Table:
+        [unit] = (Unit(**row | {"laps": tuple(row["laps"])}) for row in pa.Table.from_pydict(batch).to_pylist())
+        return table_of(unit, dialogues(unit, list(read_pools(Path(folder), unit.part)), rule))
+
+    stream = (
+        ray.data.from_items([asdict(unit) | {"laps": list(unit.laps)} for unit in owed], override_num_blocks=len(owed))
+        .map_batches(expand, batch_size=None, num_cpus=0.25)
+        .map_batches(
+            ConversationWriter,
+            fn_constructor_args=(folder, services.callers, services.meter),
+            batch_format="pyarrow",
+            batch_size=None,
+            num_cpus=0.25,
+            compute=ray.data.ActorPoolStrategy(
+                min_size=1, max_size=settings.cluster.pools, max_tasks_in_flight_per_actor=8
+            ),
+            max_concurrency=8,
+        )
+    )
+    for batch in stream.iter_batches(batch_size=None, batch_format="pyarrow"):
+        yield from batch.select(SUMMARY.names).to_pylist()
+
+
+def _quiet() -> None:
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+
+
+def dialogue_rule(settings: Settings) -> DialogueRule:
+    """What all dialogues of the run have in common."""
+    chosen = settings.conversations
+    return DialogueRule(
+        chosen.respondent_prompt, chosen.max_turns, chosen.context, chosen.sampling, settings.seed, chosen.max_tokens
+    )
+
+
+def table_of(unit: Unit, rows: list[Any]) -> pa.Table:
+    """Dialogues as a block: a column for each field, and the unit's name in every row."""
+    return pa.Table.from_pylist([asdict(row) | {"unit": unit.name} for row in rows])
+
+
+_PERSONA_FIELDS = [field.name for field in fields(Persona)]
+
+
+def read_pools(folder: Path, part: str) -> Iterator[Pool]:
+    """The documents of a persona part that have personas, in the order in which they stand there."""
+    personas: dict[str, list[Persona]] = {}
+    for row in pq.read_table(part_path(folder / "personas", part), columns=_PERSONA_FIELDS).to_pylist():
+        created = row["created_at"].timestamp()
+        personas.setdefault(row["document_id"], []).append(Persona(**row | {"created_at": created}))
+    texts = pq.read_table(part_path(folder / "documents", part), columns=["document_id", "text"])
+    for row in texts.to_pylist():
+        if found := personas.get(row["document_id"]):
+            yield Pool(row["document_id"], row["text"], found)

@@ -1,0 +1,164 @@
+"""What a run would take, from counted documents and stated assumptions; or, with a pilot, from a few real ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from actors.logic.depth import auto_depth, pool_size, target_per_document
+from actors.logic.dialogue import Context
+from actors.logic.document import Document
+from actors.prompts import load as load_prompt
+from cluster.errors import UserError
+from pipelines.settings import Settings
+from pipelines.sources import Split, check_fields, count_documents, find_files, plan_splits, read_split
+
+_SAMPLE = 200  # documents whose length is measured
+_CHARACTERS_PER_TOKEN = 4
+_PERSONA_TOKENS, _MESSAGE_TOKENS, _ANSWER_TOKENS = 45, 40, 200
+_TOKENS_PER_S = 60  # of one stream of an ordinary endpoint
+_BASE_MB, _CALLER_MB, _BYTES_PER_PERSONA = 1_500, 150, 1_700
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Figures of a run. `cost_usd` is None where an endpoint has no price; `basis` says what they rest on."""
+
+    documents: int
+    depth: int
+    personas_per_document: int
+    personas: int
+    conversations: int
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float | None
+    seconds: int
+    memory_mb: int
+    characters_per_document: int
+    basis: str
+
+
+def estimate(settings: Settings) -> Plan:
+    """The plan from the documents alone; starts nothing, calls nobody. `UserError` where there are none."""
+    splits = _splits(settings)
+    limit = settings.documents.limit
+    documents = count_documents(splits, stop_at=limit)
+    documents = min(documents, limit or documents)
+    lengths = [len(one.text) for one in islice(_documents(settings, splits), _SAMPLE)]
+    if not documents or not lengths:
+        raise UserError(f"documents.path: no readable document in {', '.join(settings.documents.path)}")
+    return _figures(settings, documents, sum(lengths) // len(lengths))
+
+
+def _splits(settings: Settings) -> list[Split]:
+    files = find_files(settings.documents.path)
+    check_fields(files, settings.documents.text_field, settings.documents.id_field)
+    return plan_splits(files)
+
+
+def _documents(settings: Settings, splits: list[Split]) -> Iterator[Document]:
+    chosen = settings.documents
+    for split in splits:
+        for one in read_split(split, chosen.text_field, chosen.id_field, chosen.max_characters):
+            if isinstance(one, Document):
+                yield one
+
+
+def _figures(settings: Settings, documents: int, characters: int) -> Plan:
+    personas, talk = settings.personas, settings.conversations
+    target = personas.target_per_document or target_per_document(talk.count, documents)
+    depth = auto_depth(target, personas.per_call) if personas.depth == "auto" else personas.depth
+    pool = pool_size(depth, personas.per_call)
+    persona_calls = pool // (1 if personas.one_per_request else personas.per_call) * documents
+    dialogue_calls = 2 * talk.max_turns * talk.count
+    per_call = 1 if personas.one_per_request else personas.per_call
+    text = characters // _CHARACTERS_PER_TOKEN
+    template = _tokens("text_to_persona") + (text if depth == 0 else _PERSONA_TOKENS)
+    said = _MESSAGE_TOKENS + _ANSWER_TOKENS
+    history = sum(exchange * said for exchange in range(talk.max_turns)) / talk.max_turns
+    correspondent = _tokens("correspondent") + _PERSONA_TOKENS + text + history
+    respondent = _MESSAGE_TOKENS + (text if talk.context is Context.DOCUMENT else 0) + history
+    prompt = persona_calls * template + dialogue_calls * (correspondent + respondent) / 2
+    written = persona_calls * per_call * _PERSONA_TOKENS + dialogue_calls * said / 2
+    price = settings.llm.endpoints[0].price
+    streams = sum(one.max_concurrency * max(1, len(one.keys)) for one in settings.llm.endpoints[:1])
+    return Plan(
+        documents=documents,
+        depth=depth,
+        personas_per_document=pool,
+        personas=pool * documents,
+        conversations=talk.count,
+        calls=persona_calls + dialogue_calls,
+        prompt_tokens=int(prompt),
+        completion_tokens=int(written),
+        cost_usd=round((prompt * price.input + written * price.output) / 1e6, 4) if price else None,
+        seconds=int(written / (_TOKENS_PER_S * streams)) + 15,
+        memory_mb=_BASE_MB + settings.cluster.callers.max * _CALLER_MB + pool * documents * _BYTES_PER_PERSONA // 2**20,
+        characters_per_document=characters,
+        basis=f"{_TOKENS_PER_S} tokens/s a stream, {streams} streams, {_ANSWER_TOKENS} tokens an answer (assumed)",
+    )
+
+
+def _tokens(prompt: str) -> int:
+    return len(load_prompt(prompt).text) // _CHARACTERS_PER_TOKEN
+
+
+def pilot(settings: Settings, console: Console, documents: int) -> Plan:
+    """The plan with calls, tokens, cost and time as `documents` real documents took them."""
+    from pipelines.closing import metrics
+    from pipelines.preview import trial
+
+    rough = estimate(settings)
+    tried = min(documents, rough.documents)
+    rows = -(-settings.conversations.count * tried // rough.documents)
+    fixed = settings.personas.model_copy(update={"depth": rough.depth})
+    with trial(settings.model_copy(update={"personas": fixed}), tried, rows, console) as folder:
+        found = metrics(folder)
+    grown = rough.documents / max(1, found["documents"])
+    cost = found["cost_usd"]
+    values = asdict(rough) | {
+        "personas": int(found["personas"] * grown),
+        "calls": int(found["calls"] * grown),
+        "prompt_tokens": int(found["prompt_tokens"] * grown),
+        "completion_tokens": int(found["completion_tokens"] * grown),
+        "cost_usd": None if cost is None else round(cost * grown, 4),
+        "seconds": int(found["seconds"] * grown),
+        "basis": f"a pilot of {found['documents']} documents and {found['conversations']} conversations",
+    }
+    return Plan(**values)
+
+
+def show(settings: Settings, console: Console, pilot_documents: int | None, as_json: bool) -> None:
+    """Print the plan, as a table or as one JSON object."""
+    if pilot_documents:
+        quiet = Console(stderr=True)
+        plan = pilot(settings, quiet, pilot_documents)
+    else:
+        plan = estimate(settings)
+    if as_json:
+        console.print_json(json.dumps(asdict(plan)))
+        return
+    table = Table.grid(padding=(0, 2))
+    for name, value in _rows(plan):
+        table.add_row(Text(name, style="bold"), Text(value))
+    console.print(table)
+
+
+def _rows(plan: Plan) -> Iterator[tuple[str, str]]:
+    yield "documents", f"{plan.documents:,}, {plan.characters_per_document:,} characters on average"
+    yield "depth", f"{plan.depth} ({plan.personas_per_document:,} personas a document)"
+    yield "personas", f"{plan.personas:,} at most"
+    yield "conversations", f"{plan.conversations:,}"
+    yield "model calls", f"{plan.calls:,}"
+    yield "tokens", f"{plan.prompt_tokens:,} prompt + {plan.completion_tokens:,} completion"
+    yield "cost", "unknown: llm.endpoints[0].price is not set" if plan.cost_usd is None else f"${plan.cost_usd:,.2f}"
+    yield "time", f"about {plan.seconds // 3600} h {plan.seconds % 3600 // 60} min"
+    yield "memory", f"about {plan.memory_mb:,} MB over all processes"
+    yield "basis", plan.basis

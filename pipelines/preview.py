@@ -1,0 +1,50 @@
+"""A few documents all the way through, in a folder that is gone afterwards."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.text import Text
+
+from pipelines.closing import dialogue_lines, summary_table
+from pipelines.closing import metrics as read_metrics
+from pipelines.run import run
+from pipelines.settings import Settings
+
+_PERSONAS_SHOWN = 5
+
+
+@contextmanager
+def trial(settings: Settings, documents: int, conversations: int, console: Console) -> Iterator[Path]:
+    """The folder of a finished run over the first `documents` documents; removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="populace-preview-") as folder:
+        small = settings.model_copy(
+            update={
+                "run_dir": folder,
+                "documents": settings.documents.model_copy(update={"limit": documents}),
+                "conversations": settings.conversations.model_copy(update={"count": conversations}),
+            }
+        )
+        run(small, console, "populace preview")
+        yield Path(folder)
+
+
+def show(settings: Settings, console: Console, documents: int) -> None:
+    """Each document with its personas and one dialogue, then what it cost."""
+    with trial(settings, documents, documents, console) as folder:
+        personas = [
+            row for path in sorted((folder / "personas").glob("part-*")) for row in pq.read_table(path).to_pylist()
+        ]
+        for path in sorted((folder / "conversations").glob("part-*.parquet")):
+            for row in pq.read_table(path).to_pylist():
+                mine = [one for one in personas if one["document_id"] == row["document_id"]]
+                names = [Text(f"depth {one['depth']}  {one['text']}", style="dim") for one in mine[:_PERSONAS_SHOWN]]
+                more = [Text(f"… and {len(mine) - _PERSONAS_SHOWN} more", style="dim")] * (len(mine) > _PERSONAS_SHOWN)
+                console.print(Panel(Group(*names, *more, Text(), *dialogue_lines(row)), title=row["document_id"]))
+        console.print(summary_table(read_metrics(folder)))

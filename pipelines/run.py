@@ -1,0 +1,143 @@
+"""A run from its settings to its dataset: what `populace run`, `personas`, `converse` and `demo` have in common."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from cluster.errors import Halt, UserError
+from cluster.manifest import Manifest
+from pipelines.preflight import check
+from pipelines.run_folder import open_run
+from pipelines.settings import Settings, endpoints
+from pipelines.sources import check_fields, count_documents, find_files, plan_splits
+
+log = logging.getLogger(__name__)
+
+_COUNTED = 100_000  # documents; beyond these the depth is settled and the rest need not be counted
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """The halves of a run that a command makes."""
+
+    personas: bool = True
+    conversations: bool = True
+
+
+def run(
+    settings: Settings,
+    console: Console,
+    command: str = "populace run",
+    stages: Stages | None = None,
+    fresh: bool = False,
+) -> Manifest:
+    """Go on with the run in `settings.run_dir`, or begin it; returns its manifest.
+
+    `UserError` before anything is paid, `Halt` when it ends with work undone; either way the folder is left so that the
+    same call goes on from there.
+    """
+    stages = stages or Stages()
+    with open_run(settings, command, fresh) as manifest:
+        if not _left(settings, manifest, stages):
+            console.print(f"{settings.run_dir} is finished: nothing to do", highlight=False)
+            return manifest
+        if stages.conversations and not stages.personas and not manifest.personas.done:
+            raise UserError(
+                f"{settings.run_dir} has no finished personas; run `populace personas` or `populace run` first"
+            )
+        for warning in check(endpoints(settings)):
+            console.print(f"[yellow]warning[/] {warning}", highlight=False)
+        splits = _documents(settings, manifest)
+        _make(settings, console, manifest, stages, splits)
+    return manifest
+
+
+def _left(settings: Settings, manifest: Manifest, stages: Stages) -> bool:
+    if stages.personas and not manifest.personas.done:
+        return True
+    return stages.conversations and manifest.conversations.total("rows") < settings.conversations.count
+
+
+def _documents(settings: Settings, manifest: Manifest) -> list[Any]:
+    """The documents as splits, counted once; none where they have all become personas."""
+    if manifest.personas.done:
+        return []
+    chosen = settings.documents
+    files = find_files(chosen.path)
+    check_fields(files, chosen.text_field, chosen.id_field)
+    splits = plan_splits(files)
+    if "growth" not in manifest.facts:
+        from pipelines.persona_flow import growth_rule
+
+        enough = max(_COUNTED, settings.conversations.count)
+        counted = count_documents(splits, stop_at=min(enough, chosen.limit or enough))
+        if not counted:
+            raise UserError(f"documents.path: no document in {', '.join(chosen.path)}")
+        counted = min(counted, chosen.limit or counted)
+        manifest.facts["documents_counted"] = counted if counted < enough else None
+        manifest.facts["growth"] = asdict(growth_rule(settings, counted))
+        manifest.save()
+    return splits
+
+
+def _make(settings: Settings, console: Console, manifest: Manifest, stages: Stages, splits: list[Any]) -> None:
+    from cluster.journal import index_segments
+    from cluster.session import session
+    from pipelines.conversation_flow import converse
+    from pipelines.persona_flow import grow_personas
+    from pipelines.progress import Ledger, RunView
+    from pipelines.services import services
+
+    folder = settings.folder
+    index_segments(folder / "journal")
+    priced = all(one.price or one.base_url == "embedded" for one in settings.llm.endpoints)
+    ledger = Ledger(folder / "metrics.json", priced)
+    ending = "interrupted"
+    with ExitStack() as stack:
+        with console.status("starting Ray and the models …") if console.is_terminal else nullcontext():
+            stack.enter_context(session(settings.cluster.address))
+            actors = stack.enter_context(services(settings, folder))
+        for name in actors.embedded_models:
+            console.print(f"model: {name}, embedded on this machine", highlight=False)
+        try:
+            with RunView(console, actors.meter, ledger) as view:
+                if stages.personas and not manifest.personas.done:
+                    grow_personas(settings, manifest, actors, splits, view)
+                if stages.conversations:
+                    converse(settings, manifest, actors, view)
+            ending = "finished"
+        except Halt as halt:
+            ending = f"stopped: {halt}"
+            raise
+        finally:
+            manifest.save()
+            ledger.write(ending=ending, **totals(manifest))
+
+
+def totals(manifest: Manifest) -> dict[str, Any]:
+    """Counts of what the run has made, from the manifest."""
+    facts = manifest.facts
+    return {
+        "documents": manifest.personas.total("documents"),
+        "documents_with_personas": manifest.personas.total("active"),
+        "documents_unreadable": facts.get("documents_unreadable", 0),
+        "documents_repeated": facts.get("documents_repeated", 0),
+        "documents_truncated": facts.get("documents_truncated", 0),
+        "depth": facts.get("growth", {}).get("depth"),
+        "personas": manifest.personas.total("personas"),
+        "rejected": manifest.personas.total("rejected"),
+        "conversations": manifest.conversations.total("rows"),
+        "failures": manifest.personas.total("failures") + manifest.conversations.total("failures"),
+    }
+
+
+def outputs(folder: Path) -> dict[str, Path]:
+    """Where a run's outputs lie."""
+    names = ("personas", "conversations", "rejected", "failures", "documents", "journal")
+    return {name: folder / name for name in names}

@@ -1,0 +1,118 @@
+"""Opens a run's folder: takes its lock, reads its manifest, sweeps what a killed run left, and tells what it may go on
+with. Knows no Ray."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cluster.errors import UserError
+from cluster.files import RunLock, halt_on_disk_error
+from cluster.manifest import Manifest, load
+from cluster.parts import sweep
+from pipelines.settings import Settings
+
+log = logging.getLogger(__name__)
+
+PERSONA_FOLDERS = ("documents", "personas", "rejected")
+SOURCE_FAILURES = "documents"
+_OUTPUTS = (
+    *PERSONA_FOLDERS,
+    "conversations",
+    "failures",
+    "journal",
+    "dedup",
+    "manifest.json",
+    "metrics.json",
+    "README.md",
+)
+
+
+@contextmanager
+def open_run(settings: Settings, command: str, fresh: bool = False) -> Iterator[Manifest]:
+    """The run's manifest, with its folder locked and swept.
+
+    `UserError` where another process has it, where it belongs to something else, or where settings changed that its
+    parts were made under.
+    """
+    folder = settings.folder
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"run_dir {settings.run_dir} is a file; name a folder")
+    with halt_on_disk_error(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with RunLock(folder, command):
+        if fresh:
+            clear(folder)
+        manifest = load(folder / "manifest.json") or _new(settings, folder)
+        _check(settings, manifest)
+        sweep_strays(folder, manifest)
+        manifest.save()
+        yield manifest
+
+
+def clear(folder: Path) -> None:
+    """Remove a run's outputs, and nothing else that lies in its folder."""
+    for name in _OUTPUTS:
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def sweep_strays(folder: Path, manifest: Manifest) -> None:
+    """Remove parts that the manifest does not name."""
+    personas, conversations = manifest.personas.parts, manifest.conversations.parts
+    strays = sum(sweep(folder / name, personas) for name in PERSONA_FOLDERS)
+    strays += sweep(folder / "conversations", conversations)
+    strays += sweep(folder / "failures", [*personas, *conversations, SOURCE_FAILURES])
+    if strays:
+        log.info("%d unfinished parts of an earlier run were removed", strays)
+
+
+def _new(settings: Settings, folder: Path) -> Manifest:
+    found = [name for name in ("personas", "conversations") if any((folder / name).glob("part-*.parquet"))]
+    if found:
+        raise UserError(
+            f"run_dir {settings.run_dir} holds {found[0]}/ but no manifest.json; choose another folder, or --fresh to "
+            "remove what is there"
+        )
+    return Manifest(folder / "manifest.json", uuid.uuid4().hex[:12], lasting(settings))
+
+
+def lasting(settings: Settings) -> dict[str, Any]:
+    """The settings that the parts of a run rest on, flat; all others may change between its sessions."""
+    flat: dict[str, Any] = {"seed": settings.seed}
+    for section in ("documents", "personas", "conversations"):
+        _flatten(section, getattr(settings, section).model_dump(mode="json"), flat)
+    del flat["conversations.count"]  # may grow: what is added is made
+    return flat
+
+
+def _flatten(prefix: str, values: dict[str, Any], flat: dict[str, Any]) -> None:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            _flatten(f"{prefix}.{name}", value, flat)
+        else:
+            flat[f"{prefix}.{name}"] = value
+
+
+def _check(settings: Settings, manifest: Manifest) -> None:
+    now = lasting(settings)
+    names = [
+        name
+        for name, value in manifest.settings.items()
+        if now.get(name) != value and (manifest.laps or not name.startswith("conversations."))
+    ]
+    if names and (manifest.personas.parts or manifest.conversations.parts):
+        name = names[0]
+        raise UserError(
+            f"{name} was {manifest.settings[name]!r} when {settings.run_dir} was begun and is {now.get(name)!r} now; "
+            "keep it, choose another run_dir, or --fresh to start over"
+        )
+    manifest.settings = now

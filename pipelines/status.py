@@ -1,0 +1,59 @@
+"""How far a run is: read from its folder alone, so that it works beside a running job and after a killed one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cluster.errors import UserError
+from cluster.files import RunLock
+from cluster.manifest import Manifest, load
+from pipelines.closing import metrics, summary_table
+from pipelines.run import totals
+
+_FAILURES_READ = 10_000
+
+
+def show(run_dir: Path, console: Console) -> None:
+    """Counts, spend and failures by kind. `UserError` where `run_dir` is no run."""
+    manifest = load(run_dir / "manifest.json") if run_dir.is_dir() else None
+    if manifest is None:
+        raise UserError(f"{run_dir} is no run: it has no manifest.json")
+    found = metrics(run_dir)
+    console.print(Text(f"run {manifest.run_id} in {run_dir}: {_state(run_dir, manifest, found)}", style="bold"))
+    console.print(summary_table(found | totals(manifest)))
+    if kinds := _failures(run_dir):
+        table = Table("failures", "stage", "kind", "an example", box=None, header_style="bold")
+        for (stage, kind), (count, example) in kinds.items():
+            table.add_row(f"{count:,}", stage, kind, Text(" ".join(example.split())[:120]))
+        console.print(table)
+
+
+def _state(run_dir: Path, manifest: Manifest, found: dict[str, Any]) -> str:
+    if RunLock.held(run_dir):
+        stage = found.get("stage") or "starting"
+        return f"running, {stage} {found.get(stage, 0):,.0f}"
+    if manifest.conversations.done:
+        return "finished"
+    if manifest.personas.done and not manifest.laps:
+        return "personas finished"
+    return str(found.get("ending") or "killed; run it again to go on")
+
+
+def _failures(run_dir: Path) -> dict[tuple[str, str], tuple[int, str]]:
+    counts: Counter[tuple[str, str]] = Counter()
+    examples: dict[tuple[str, str], str] = {}
+    for path in sorted((run_dir / "failures").glob("part-*.parquet")):
+        for row in pq.read_table(path, columns=["stage", "kind", "message", "item_id"]).to_pylist():
+            kind = (row["stage"], row["kind"])
+            counts[kind] += 1
+            examples.setdefault(kind, f"{row['item_id']}: {row['message']}")
+        if counts.total() >= _FAILURES_READ:
+            break
+    return {kind: (count, examples[kind]) for kind, count in counts.most_common()}
