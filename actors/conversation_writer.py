@@ -14,7 +14,7 @@ import pyarrow as pa
 from actors.logic import tables
 from actors.logic.dialogue import Context, Conversation, Dialogue
 from actors.logic.growth import Failure
-from cluster.caller_pool import CallerPool
+from cluster.caller_pool import CallerPool, took_over
 from cluster.errors import Halt
 from cluster.meter import Tally
 from cluster.parts import write_part
@@ -28,7 +28,7 @@ class ConversationWriter:
 
     def __init__(self, run_dir: str, callers: Sequence[Any], meter: Any | None) -> None:
         self._run_dir = Path(run_dir)
-        self._callers, self._tally = CallerPool(callers), Tally(meter)
+        self._callers, self._tally = CallerPool(callers, again=took_over()), Tally(meter)
 
     async def __call__(self, unit: pa.Table) -> AsyncIterator[pa.Table]:
         """`unit` has a column `unit` with its name, the same in every row, and one for each field of `Dialogue`."""
@@ -37,7 +37,7 @@ class ConversationWriter:
         name = unit.column("unit")[0].as_py()
         dialogues = [_dialogue(row) for row in unit.to_pylist()]
         outcomes = await asyncio.gather(*map(self._run, dialogues))
-        self._tally.flush()
+        await self._tally.flush()
         halted = next((outcome.reason for outcome in outcomes if isinstance(outcome, Halted)), "")
         rows = failures = 0
         if not halted:

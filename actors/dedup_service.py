@@ -17,8 +17,9 @@ class DedupService:
     """One writer over one index. What it admitted is in its log before it is answered, so a restarted service gives the
     answers that it gave before, and asking twice about the same persona gets the same answer."""
 
-    def __init__(self, threshold: float, embedder: Any, folder: str, model: str | None) -> None:
-        self._threshold, self._embedder = threshold, EmbedderClient(embedder)
+    def __init__(self, threshold: float, embedders: Sequence[Any], folder: str, model: str | None) -> None:
+        self._threshold, self._embedders = threshold, embedders
+        self._embedder = EmbedderClient(embedders)
         self._log = IndexLog(Path(folder), model or DEFAULT_MODEL)
         self._index: PersonaIndex | None = None
         self._opening = asyncio.Lock()
@@ -40,7 +41,7 @@ class DedupService:
     async def _open(self) -> PersonaIndex:
         async with self._opening:
             if self._index is None:
-                dimension = await self._embedder.dimension()
+                dimension = await self._embedders[0].dimension.remote()
                 self._index = PersonaIndex(self._threshold, dimension, self._log)
             return self._index
 

@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -86,44 +87,49 @@ class Embedder:
 
 
 class EmbedderClient:
-    """Sends texts to the embedder; what arrives while it is at work travels together in the next call."""
+    """Sends texts to the embedders; what arrives while all are at work travels together in the next call."""
 
-    def __init__(self, embedder: Any, batch: int = 256) -> None:
-        self._embedder, self._batch = embedder, batch
-        self._waiting: list[tuple[Sequence[str], asyncio.Future[NDArray[np.float32]]]] = []
-        self._sender: asyncio.Task[None] | None = None
+    def __init__(self, embedders: Sequence[Any], batch: int = 256) -> None:
+        self._idle, self._batch = list(embedders), batch
+        self._waiting: list[_Waiting] = []
+        self._senders: set[asyncio.Task[None]] = set()
 
     async def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """As `Encoder.encode`."""
-        future: asyncio.Future[NDArray[np.float32]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((texts, future))
-        if self._sender is None or self._sender.done():
-            self._sender = asyncio.get_running_loop().create_task(self._send())
-        return await future
+        waiting = _Waiting(texts, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        if self._idle:
+            sender = asyncio.get_running_loop().create_task(self._send(self._idle.pop()))
+            self._senders.add(sender)
+            sender.add_done_callback(self._senders.discard)
+        return await waiting.vectors
 
-    async def dimension(self) -> int:
-        return int(await self._embedder.dimension.remote())
-
-    async def _send(self) -> None:
-        await asyncio.sleep(0)
-        while self._waiting:
-            taken = self._take()
+    async def _send(self, embedder: Any) -> None:
+        await asyncio.sleep(0)  # everything that is ready in this turn of the loop travels together
+        while taken := self._take():
             try:
-                vectors = await self._embedder.encode.remote([text for texts, _ in taken for text in texts])
+                vectors = await embedder.encode.remote([text for one in taken for text in one.texts])
             except Exception as error:  # the boundary to another process: each waiter raises it as its own
-                for _, future in taken:
-                    future.set_exception(error)
+                for one in taken:
+                    one.vectors.set_exception(error)
                 continue
             start = 0
-            for texts, future in taken:
-                if not future.done():
-                    future.set_result(vectors[start : start + len(texts)])
-                start += len(texts)
+            for one in taken:
+                if not one.vectors.done():
+                    one.vectors.set_result(vectors[start : start + len(one.texts)])
+                start += len(one.texts)
+        self._idle.append(embedder)
 
-    def _take(self) -> list[tuple[Sequence[str], asyncio.Future[NDArray[np.float32]]]]:
-        count, texts = 0, 0
-        while count < len(self._waiting) and (count == 0 or texts + len(self._waiting[count][0]) <= self._batch):
-            texts += len(self._waiting[count][0])
+    def _take(self) -> list[_Waiting]:
+        count = texts = 0
+        while count < len(self._waiting) and (not count or texts + len(self._waiting[count].texts) <= self._batch):
+            texts += len(self._waiting[count].texts)
             count += 1
         taken, self._waiting = self._waiting[:count], self._waiting[count:]
         return taken
+
+
+@dataclass(slots=True)
+class _Waiting:
+    texts: Sequence[str]
+    vectors: asyncio.Future[NDArray[np.float32]]

@@ -7,9 +7,11 @@ import logging
 import os
 import traceback
 from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
 
 from cluster.chat import ChatModel
 from cluster.errors import CallFailed, FailureKind, Halt
+from cluster.meter import Tally
 from cluster.program import Done, Failed, Halted, Outcome, Program
 
 log = logging.getLogger(__name__)
@@ -20,15 +22,20 @@ GATHER_S = 0.005
 class LLMCaller:
     """One process of the caller pool. `make_chat` builds the model inside it, on its first call and its own loop."""
 
-    def __init__(self, make_chat: Callable[[], ChatModel]) -> None:
-        self._make_chat = make_chat
+    def __init__(self, make_chat: Callable[[Tally], ChatModel], meter: Any | None = None) -> None:
+        self._make_chat, self._tally = make_chat, Tally(meter)
         self._chat: ChatModel | None = None
 
-    async def run(self, programs: Sequence[Program[object]]) -> AsyncIterator[list[tuple[int, Outcome]]]:
+    async def run(
+        self, programs: Sequence[Program[object]], again: bool = False
+    ) -> AsyncIterator[list[tuple[int, Outcome]]]:
         """Outcomes with the index of their program, in the order in which they finish, a few together.
 
-        A slow program delays itself alone: there is no barrier at the end of a batch.
+        A slow program delays itself alone: there is no barrier at the end of a batch. `again` says that the programs
+        may have been run before, in part, by a process that died.
         """
+        if again:
+            await self._model().catch_up()
         finished: asyncio.Queue[tuple[int, Outcome]] = asyncio.Queue()
 
         async def one(index: int, program: Program[object]) -> None:
@@ -50,9 +57,7 @@ class LLMCaller:
 
     async def _outcome(self, program: Program[object]) -> Outcome:
         try:
-            if self._chat is None:
-                self._chat = self._make_chat()
-            return Done(await program.run(self._chat))
+            return Done(await program.run(self._model()))
         except CallFailed as failure:
             return Failed(failure.kind, failure.message, failure.attempts)
         except Halt as halt:
@@ -60,6 +65,15 @@ class LLMCaller:
         except Exception as error:  # the boundary: a mistake in one program is that item's failure, not the batch's
             log.exception("program of item %s failed", program.item_id)
             return Failed(FailureKind.BUG, f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-5)}", 1)
+
+    def _model(self) -> ChatModel:
+        if self._chat is None:
+            self._chat = self._make_chat(self._tally)
+        return self._chat
+
+    async def flush(self) -> None:
+        """Have the meter count all that was done so far."""
+        await self._tally.flush()
 
     async def pid(self) -> int:
         """The process, for tables of memory and for tests that end it."""

@@ -21,10 +21,20 @@ from actors.logic import tables
 from actors.logic.growth import GrowthRule, Tree, grow
 from actors.logic.near_duplicates import Candidate, Reason, Scope, Verdict, form_key
 from actors.persona_index import PersonaIndex
-from cluster.caller_pool import CallerPool
+from cluster.caller_pool import CallerPool, took_over
 from cluster.errors import Halt
 from cluster.meter import Tally
 from cluster.parts import write_part
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Handles of the actors that a pool works with; `dedup` and `meter` may be absent."""
+
+    callers: Sequence[Any]
+    embedders: Sequence[Any]
+    dedup: Any | None
+    meter: Any | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +51,13 @@ class PersonaPart:
 
 
 class PersonaPool:
-    """Grows batches of the documents that it owns. `dedup` is the corpus-wide service's handle, or None."""
+    """Grows batches of the documents that it owns."""
 
-    def __init__(
-        self,
-        run_dir: str,
-        rule: GrowthRule,
-        scope: Scope,
-        threshold: float,
-        callers: Sequence[Any],
-        embedder: Any | None,
-        dedup: Any | None,
-        meter: Any | None,
-    ) -> None:
+    def __init__(self, run_dir: str, rule: GrowthRule, scope: Scope, threshold: float, links: Links) -> None:
         self._run_dir, self._rule, self._scope, self._threshold = Path(run_dir), rule, scope, threshold
-        self._callers = CallerPool(callers)
-        self._embedder, self._dedup = EmbedderClient(embedder) if embedder else None, dedup
-        self._tally = Tally(meter)
+        self._callers = CallerPool(links.callers, again=took_over())
+        self._embedder, self._dedup = EmbedderClient(links.embedders), links.dedup
+        self._tally = Tally(links.meter)
 
     async def grow(self, documents: pa.Table) -> PersonaPart:
         """Grow every document of the batch and write its parts: `documents`, `rejected`, `failures`, last `personas`.
@@ -67,7 +67,7 @@ class PersonaPool:
         rows = documents.to_pylist()
         trees = await asyncio.gather(*(self._tree(row["document_id"], row["text"]) for row in rows))
         name = hashlib.sha256("\n".join(row["document_id"] for row in rows).encode()).hexdigest()[:16]
-        self._tally.flush()
+        await self._tally.flush()
         if halted := next((tree.halted for tree in trees if tree.halted), ""):
             return PersonaPart(name, 0, 0, 0, 0, 0, halted)
         try:
@@ -92,7 +92,6 @@ class PersonaPool:
             assert self._dedup is not None
             return self._dedup.admit.remote
         if self._scope is Scope.DOCUMENT:
-            assert self._embedder is not None
             return _WithinDocument(self._threshold, self._embedder).admit
         return _ExactOnly().admit
 

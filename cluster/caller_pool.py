@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
+import ray
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError
 
 from cluster.program import Outcome, Program
@@ -19,6 +20,12 @@ from cluster.program import Outcome, Program
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+
+def took_over() -> bool:
+    """Whether this actor's process takes the place of one that died."""
+    return bool(ray.get_runtime_context().was_current_actor_reconstructed)
+
 
 BATCH = 64
 _RESEND_PAUSE_S = 0.5
@@ -28,6 +35,7 @@ _RESEND_PAUSE_S = 0.5
 class _Work:
     program: Program[object]
     outcome: asyncio.Future[Outcome]
+    again: bool
 
 
 @dataclass(slots=True)
@@ -41,15 +49,19 @@ class _Member:
 
 
 class CallerPool:
-    """A client of the callers; every process that sends programs makes one from the same handles."""
+    """A client of the callers; every process that sends programs makes one from the same handles.
 
-    def __init__(self, handles: Sequence[Any]) -> None:
+    `again` is set where this process itself takes the place of one that died, whose programs are now sent again.
+    """
+
+    def __init__(self, handles: Sequence[Any], again: bool = False) -> None:
         self._members = [_Member(handle) for handle in handles]
+        self._again = again
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, program: Program[T]) -> Outcome:
         """The program's outcome, whichever caller served it and however many of them died."""
-        work = _Work(cast(Program[object], program), asyncio.get_running_loop().create_future())
+        work = _Work(cast(Program[object], program), asyncio.get_running_loop().create_future(), self._again)
         self._enqueue(work)
         return await work.outcome
 
@@ -70,7 +82,8 @@ class CallerPool:
 
     async def _send(self, member: _Member, batch: list[_Work]) -> None:
         try:
-            stream = member.handle.run.options(num_returns="streaming").remote([work.program for work in batch])
+            programs, again = [work.program for work in batch], any(work.again for work in batch)
+            stream = member.handle.run.options(num_returns="streaming").remote(programs, again)
             async for reference in stream:
                 for index, outcome in await reference:
                     if not batch[index].outcome.done():
@@ -87,4 +100,5 @@ class CallerPool:
             member.outstanding -= len(batch)
         for work in batch:
             if not work.outcome.done():
+                work.again = True
                 self._enqueue(work)

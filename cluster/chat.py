@@ -73,6 +73,9 @@ class ChatModel(Protocol):
 
     async def answer(self, request: ChatRequest) -> ChatAnswer: ...
 
+    async def catch_up(self) -> None:
+        """From now on find what other processes have paid for meanwhile; asked for after one of them died."""
+
     async def close(self) -> None: ...
 
 
@@ -87,6 +90,9 @@ class ScriptedChat:
         text = said if isinstance(said, str) else await said
         size = sum(len(message["content"]) for message in request.messages)
         return ChatAnswer(text, self._model, usage=Usage(1, size // 4, len(text) // 4))
+
+    async def catch_up(self) -> None:
+        return None
 
     async def close(self) -> None:
         return None

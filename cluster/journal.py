@@ -52,12 +52,13 @@ _KEY = slice(len(_HEAD), len(_HEAD) + 2 * KEY_BYTES)
 _AT = _KEY.stop + len(b'","at":')
 _CRC = b',"crc":"%08x"}\n'
 _CRC_BYTES = len(_CRC % 0)
+_compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+_canonical = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, sort_keys=True).encode
 
 
 def call_key(request: Mapping[str, object], item: str) -> bytes:
     """16 bytes that name one call: the request in canonical JSON and the item it is for, whatever the keys' order."""
-    canonical = json.dumps(request, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return blake2b(f"{canonical}\n{item}".encode(errors="surrogatepass"), digest_size=KEY_BYTES).digest()
+    return blake2b(f"{_canonical(request)}\n{item}".encode(errors="surrogatepass"), digest_size=KEY_BYTES).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +89,10 @@ class JournalWriter:
     ) -> None:
         if not re.fullmatch(r"[\w.-]+", writer_id, re.ASCII) or writer_id.startswith("."):
             raise ValueError(f"a writer's id becomes a file name, so it cannot be {writer_id!r}")
-        self._folder, self._writer_id = folder, writer_id
+        self._folder, self._writer_id, self._number = folder, writer_id, 0
         self._fsync_every_s, self._segment_bytes = fsync_every_s, segment_bytes
-        self._number = 0
         self._descriptor = -1
         self._open_segment()
-
-    @property
-    def segment(self) -> Path:
-        """The file that the next record goes to, unless it is full."""
-        return self._folder / f"{self._writer_id}-{self._number}.jsonl"
 
     @property
     def unsynced(self) -> int:
@@ -128,6 +123,7 @@ class JournalWriter:
         with halt_on_disk_error(f"journal {self._folder}"):
             self._folder.mkdir(parents=True, exist_ok=True)
             while self._descriptor < 0:
+                self.segment = self._folder / f"{self._writer_id}-{self._number}.jsonl"
                 try:
                     self._descriptor = os.open(self.segment, flags, 0o666)
                 except FileExistsError:  # of an earlier process: its end may be torn
@@ -170,7 +166,7 @@ class JournalWriter:
 def _line(key: bytes, at: float, item: str, answer: Mapping[str, object]) -> bytes:
     if len(key) != KEY_BYTES:
         raise ValueError(f"a key has {KEY_BYTES} bytes, got {len(key)}")
-    text = json.dumps(answer, separators=(",", ":"), ensure_ascii=False)
+    text = _compact(answer)
     try:
         body = _body(key, at, item, text)
     except UnicodeEncodeError:  # half a surrogate pair; as its JSON escape it comes back the same and pyarrow reads it

@@ -60,11 +60,12 @@ class Tally:
 
     async def _report(self) -> None:
         await asyncio.sleep(REPORT_EVERY_S)
-        self.flush()
+        await self.flush()
 
-    def flush(self) -> None:
-        """Send what has not been sent."""
+    async def flush(self) -> None:
+        """Send what has not been sent; the meter has counted it when this returns."""
         if self._meter is not None and (self._counts or self._notes):
-            self._meter.add.remote(dict(self._counts), dict(self._notes))
+            counts, notes = dict(self._counts), dict(self._notes)
             self._counts.clear()
             self._notes.clear()
+            await self._meter.add.remote(counts, notes)

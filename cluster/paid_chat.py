@@ -61,7 +61,7 @@ class PaidChat:
                 await self._free(lane)
                 raise
             self._lanes.settle(lane, self._clock(), answer.usage.prompt_tokens + answer.usage.completion_tokens)
-            self._silent_since = None
+            self._heard()
             await self._wake()
             return answer
 
@@ -95,7 +95,7 @@ class PaidChat:
         now = self._clock()
         self._tally.add(**{f"trouble_{verdict.action}": 1})
         if trouble.connected:
-            self._silent_since = None
+            self._heard()
         if verdict.action is Action.COOL:
             until = self._lanes.cool(lane, now, trouble.retry_after_s)
             log.info("%s rests %.1f s after 429", lane.key_name, until - now)
@@ -115,12 +115,20 @@ class PaidChat:
         await asyncio.sleep(backoff_s(tries + 1, random.random()))
         return 1
 
+    def _heard(self) -> None:
+        if self._silent_since is not None:
+            self._silent_since = None
+            self._tally.note("endpoint", "")
+
     def _outage(self, lane: Lane, trouble: Trouble, now: float) -> None:
         self._lanes.cool_endpoint(lane, now)
         self._silent_since = now if self._silent_since is None else self._silent_since
         self._tally.note("endpoint", f"nobody answers at {lane.endpoint.base_url}; waiting")
         if now - self._silent_since >= self._patience_s:
             raise Halt(f"nobody answers: {trouble.message}; start the endpoint and run again")
+
+    async def catch_up(self) -> None:
+        return None
 
     async def close(self) -> None:
         await self._transport.close()
@@ -141,6 +149,9 @@ class JournaledChat:
         self._writer.append(key, request.item, asdict(answer))
         self._tally.add(**asdict(answer.usage))
         return _checked(answer)
+
+    async def catch_up(self) -> None:
+        await asyncio.to_thread(self._reader.catch_up)
 
     async def close(self) -> None:
         await self._paid.close()

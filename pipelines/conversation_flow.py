@@ -27,6 +27,7 @@ from pipelines.settings import Settings
 _MAX_TOP_UPS = 5
 _UNITS = 64  # a run is cut into about so many units, none too small for a file or too large to do again
 _UNIT_ROWS = (100, 2_000)
+_IN_FLIGHT = 8  # units per writer: the slowest dialogue of one leaves the callers busy with the others
 
 
 def converse(settings: Settings, manifest: Manifest, services: Services, view: RunView) -> None:
@@ -48,6 +49,7 @@ def converse(settings: Settings, manifest: Manifest, services: Services, view: R
             break
     manifest.conversations.done = made >= asked
     manifest.save()
+    services.settle()
     view.end(made)
     if made < asked:
         failed = manifest.conversations.total("failures")
@@ -94,14 +96,16 @@ def _stream(owed: list[Unit], settings: Settings, services: Services) -> Iterato
         .map_batches(expand, batch_size=None, num_cpus=0.25)
         .map_batches(
             ConversationWriter,
-            fn_constructor_args=(folder, services.callers, services.meter),
+            fn_constructor_args=(folder, services.links.callers, services.links.meter),
             batch_format="pyarrow",
             batch_size=None,
             num_cpus=0.25,
             compute=ray.data.ActorPoolStrategy(
-                min_size=1, max_size=settings.cluster.pools, max_tasks_in_flight_per_actor=8
+                min_size=1,
+                max_size=settings.cluster.pools,
+                max_tasks_in_flight_per_actor=_IN_FLIGHT,
+                max_concurrent_calls_per_actor=_IN_FLIGHT,
             ),
-            max_concurrency=8,
         )
     )
     for batch in stream.iter_batches(batch_size=None, batch_format="pyarrow"):

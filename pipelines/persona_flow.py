@@ -60,6 +60,7 @@ def grow_personas(
         manifest.save()
     manifest.personas.done = True
     manifest.save()
+    services.settle()
     view.end(manifest.personas.total("documents"))
 
 

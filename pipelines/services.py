@@ -17,7 +17,7 @@ from actors.embedder import Embedder
 from actors.llm_caller import LLMCaller
 from actors.logic.growth import GrowthRule
 from actors.logic.near_duplicates import Scope
-from actors.persona_pool import PersonaPool
+from actors.persona_pool import Links, PersonaPool
 from cluster.chat import ChatModel
 from cluster.errors import UserError
 from cluster.keys import Endpoint, Lanes, Secret
@@ -30,13 +30,14 @@ _CALLER_SHARE = 256  # requests in flight that one caller process drives well
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Handles of the run's actors; `embedder` and `dedup` are None where the scope of dedup needs none."""
+    """Handles of the run's actors, and the names of the models that this run serves itself."""
 
-    meter: Any
-    callers: list[Any]
-    embedder: Any | None
-    dedup: Any | None
+    links: Links
     embedded_models: list[str]
+
+    def settle(self) -> None:
+        """Have the meter count all that the callers did so far."""
+        ray.get([caller.flush.remote() for caller in self.links.callers])
 
 
 def callers_needed(endpoints: list[Endpoint], low: int, high: int) -> int:
@@ -46,16 +47,15 @@ def callers_needed(endpoints: list[Endpoint], low: int, high: int) -> int:
 
 
 def chat_maker(
-    targets: list[Endpoint], callers: int, journal: Path, timeout_s: float, meter: Any
-) -> Callable[[], ChatModel]:
+    targets: list[Endpoint], callers: int, journal: Path, timeout_s: float
+) -> Callable[[Tally], ChatModel]:
     """What builds a caller's model in its own process; `openai` is imported there, not here."""
 
-    def make() -> ChatModel:
+    def make(tally: Tally) -> ChatModel:
         from cluster.journal import JournalReader, JournalWriter
         from cluster.paid_chat import JournaledChat, PaidChat
         from cluster.transport import OpenAITransport
 
-        tally = Tally(meter)
         paid = PaidChat(Lanes(targets, callers), OpenAITransport(timeout_s), tally)
         writer = JournalWriter(journal, writer_id=uuid.uuid4().hex[:12])
         return JournaledChat(paid, JournalReader(journal), writer, tally)
@@ -76,27 +76,19 @@ def services(settings: Settings, run_dir: Path) -> Iterator[Services]:
     try:
         meter = start(Meter, num_cpus=0)
         dedup = settings.personas.dedup
-        embedder = deduper = None
+        lasting = {"max_restarts": FOREVER, "max_task_retries": FOREVER}
+        embedders, deduper = [], None
         if dedup.scope is not Scope.NONE:
-            embedder = start(Embedder, dedup.model, num_cpus=0.5, max_restarts=FOREVER, max_task_retries=FOREVER)
+            embedders = [start(Embedder, dedup.model, num_cpus=0.5, **lasting)]
         if dedup.scope is Scope.CORPUS:
             log = str(run_dir / "dedup")
-            deduper = start(
-                DedupService,
-                dedup.threshold,
-                embedder,
-                log,
-                dedup.model,
-                num_cpus=0.25,
-                max_restarts=FOREVER,
-                max_task_retries=FOREVER,
-            )
+            deduper = start(DedupService, dedup.threshold, embedders, log, dedup.model, num_cpus=0.25, **lasting)
         targets, served = _with_embedded(endpoints(settings), start)
         count = callers_needed(targets, settings.cluster.callers.min, settings.cluster.callers.max)
-        make = chat_maker(targets, count, run_dir / "journal", settings.llm.timeout_s, meter)
-        callers = [start(LLMCaller, make, num_cpus=0.25, max_restarts=FOREVER) for _ in range(count)]
+        make = chat_maker(targets, count, run_dir / "journal", settings.llm.timeout_s)
+        callers = [start(LLMCaller, make, meter, num_cpus=0.25, max_restarts=FOREVER) for _ in range(count)]
         _await([handle.pid.remote() for handle in callers] + ([deduper.size.remote()] if deduper else []))
-        yield Services(meter, callers, embedder, deduper, served)
+        yield Services(Links(callers, embedders, deduper, meter), served)
     finally:
         for handle in reversed(started):
             ray.kill(handle)
@@ -105,11 +97,9 @@ def services(settings: Settings, run_dir: Path) -> Iterator[Services]:
 def persona_pools(settings: Settings, run_dir: Path, services: Services, rule: GrowthRule) -> list[Any]:
     """The persona pool actors, which die of nothing but their own process and are then made again by Ray."""
     dedup = settings.personas.dedup
-    arguments = (str(run_dir), rule, dedup.scope, dedup.threshold, services.callers)
+    kind = ray.remote(PersonaPool).options(num_cpus=0.25, max_restarts=FOREVER, max_task_retries=FOREVER)
     return [
-        ray.remote(PersonaPool)
-        .options(num_cpus=0.25, max_restarts=FOREVER, max_task_retries=FOREVER)
-        .remote(*arguments, services.embedder, services.dedup, services.meter)
+        kind.remote(str(run_dir), rule, dedup.scope, dedup.threshold, services.links)
         for _ in range(settings.cluster.pools)
     ]
 

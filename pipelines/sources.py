@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
@@ -172,7 +173,7 @@ def _name(fs: Any, path: str) -> str:
     """Relative where it can be, without what a web address may hold in secret, and encodable, as not all paths are."""
     if _is_http(path):
         address = urlsplit(path)
-        return f"{address.scheme}://{address.hostname}{address.path}"
+        return f"{address.scheme}://{address.netloc.rpartition('@')[2]}{address.path}"
     return _full(fs, path).removeprefix(f"{Path.cwd()}/").encode(errors="replace").decode()
 
 
@@ -180,6 +181,10 @@ def _kind(path: str) -> Kind | None:
     before, last = _suffixes(path)
     kind = KINDS.get(before if last in PACKED else last)
     return None if kind is Kind.PARQUET and last in PACKED else kind
+
+
+def _is_packed(path: str) -> bool:
+    return _suffixes(path)[1] in PACKED
 
 
 def _suffixes(path: str) -> tuple[str, str]:
@@ -217,9 +222,11 @@ def _has_room(split: Split, kind: Kind) -> bool:
 
 def _ranges(file: SourceFile, target_bytes: int) -> list[Split]:
     bounds: Sequence[int] = ()
-    if file.size > target_bytes and file.kind is Kind.PARQUET:
+    if file.size <= target_bytes:
+        pass
+    elif file.kind is Kind.PARQUET:
         bounds = _row_group_bounds(file, target_bytes)
-    elif file.size > target_bytes and file.kind is Kind.JSONL and not _is_http(file.path) and not _packing(file):
+    elif file.kind is Kind.JSONL and not _is_http(file.path) and not _is_packed(file.path):
         bounds = [*range(0, file.size, target_bytes), file.size]
     return [Split(file.kind, (file,), begin, end) for begin, end in itertools.pairwise(bounds)]
 
@@ -665,20 +672,12 @@ def _open(file: SourceFile, begin: int = 0) -> Iterator[BinaryIO]:
     with _raw(file) as raw, io.BufferedReader(raw, BUFFER) as packed:
         if begin:
             packed.seek(begin - 1)
-        packing = _packing(file)
-        if packing == ".gz":
-            with io.BufferedReader(gzip.GzipFile(fileobj=packed), BUFFER) as stream:
-                yield stream
-        elif packing == ".zst":
-            with io.BufferedReader(_Chunks(_zstd_chunks(packed)), BUFFER) as stream:
-                yield stream
-        else:
+        unpack = _UNPACK.get(_suffixes(file.path)[1])
+        if unpack is None:
             yield packed
-
-
-def _packing(file: SourceFile) -> str:
-    last = _suffixes(file.path)[1]
-    return last if last in PACKED else ""
+        else:
+            with io.BufferedReader(_Chunks(unpack(packed)), BUFFER) as stream:
+                yield stream
 
 
 def _is_url(path: str) -> bool:
@@ -735,7 +734,7 @@ def _foreign_errors() -> Iterator[None]:
 
 
 class _Chunks(io.RawIOBase):
-    """An iterator of bytes as a file."""
+    """An iterator of bytes as a file. Gives out each chunk before it asks for the next one, which may be torn."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks, self._rest = chunks, memoryview(b"")
@@ -754,6 +753,10 @@ class _Chunks(io.RawIOBase):
         return length
 
 
+def _gzip_chunks(packed: BinaryIO) -> Iterator[bytes]:
+    return iter(partial(gzip.GzipFile(fileobj=packed).read1, BUFFER), b"")
+
+
 def _zstd_chunks(packed: BinaryIO) -> Iterator[bytes]:
     """Frame after frame. zstandard's own stream reader takes a torn file for a whole one, so the frames are watched."""
     decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 31)
@@ -766,3 +769,6 @@ def _zstd_chunks(packed: BinaryIO) -> Iterator[bytes]:
                 raise EOFError("the compressed file ends in the middle")
             yield frame.decompress(piece)
         piece = frame.unused_data or packed.read(ZSTD_PIECE)
+
+
+_UNPACK: Mapping[str, Callable[[BinaryIO], Iterator[bytes]]] = {".gz": _gzip_chunks, ".zst": _zstd_chunks}

@@ -1,7 +1,7 @@
 """What a journaled answer costs: `python tests/benchmarks/journal.py [RECORDS …]` prints one table.
 
-Each step runs in a process of its own, so that its memory is its own: anonymous memory (`RssAnon`, what it holds) and
-mapped file pages (`RssFile`, which the kernel can take back).
+µs are of CPU time, rates of wall time. Each step runs in a process of its own, and its memory is what it grew by:
+anonymous memory (`anon`, what it holds) and mapped file pages (`mapped`, which the kernel can take back).
 """
 
 import json
@@ -40,58 +40,57 @@ def per_second(count, started):
 
 def write(folder, count, **options):
     some, keys = answers(), [call_key(request(number), "") for number in range(count)]
-    started = time.perf_counter()
+    started = time.process_time()
     for number in range(count):
         json.dumps(some[number % 100])
-    dumps = per_second(count, started)
+    dumps = (time.process_time() - started) / count * 1e6
     writer = JournalWriter(folder, "benchmark", **options)
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     for number, key in enumerate(keys):
         writer.append(key, f"document {number}", some[number % 100])
-    appends = per_second(count, started)
+    appends, append = per_second(count, started), (time.process_time() - cpu) / count * 1e6
     writer.close()
-    return {"json.dumps µs": 1e6 / dumps, "append µs": 1e6 / appends, "appends/s": appends}
+    return {"json.dumps µs": dumps, "append µs": append, "append ÷ json.dumps": append / dumps, "appends/s": appends}
 
 
 def write_unsynced(folder, count):
-    return {"append µs, no fsync": write(folder / "unsynced", count, fsync_every_s=None)["append µs"]}
+    return {"appends/s, no fsync": write(folder / "unsynced", count, fsync_every_s=None)["appends/s"]}
 
 
 def index(folder, count):
-    started = time.perf_counter()
+    before, started = memory("VmHWM"), time.perf_counter()
     summary = index_segments(folder)
-    rate = per_second(count, started)
+    rate, peak = per_second(count, started), memory("VmHWM") - before
     on_disk = sum(path.stat().st_size for path in (folder / "index").iterdir())
     started = time.perf_counter()
     index_segments(folder)
-    again = time.perf_counter() - started
-    figures = {"bytes/record": summary.bytes / count, "indexed/s": rate, "index bytes/record": on_disk / count}
-    return figures | {"index again ms": again * 1e3, **memory("index")}
+    again = (time.perf_counter() - started) * 1e3
+    figures = {"bytes/record": summary.bytes / count, "index bytes/record": on_disk / count, "indexed/s": rate}
+    return figures | {"peak of indexing MB": peak, "index again ms": again}
 
 
 def look_up(folder, count):
-    started = time.perf_counter()
-    reader = JournalReader(folder)
-    opened = (time.perf_counter() - started) * 1e3
     sample = random.Random(1).sample(range(count), min(count, 100_000))
     held = [call_key(request(number), "") for number in sample]
     other = [call_key(request(number), "other") for number in sample]
+    anon, mapped, started = memory("RssAnon"), memory("RssFile"), time.perf_counter()
+    reader = JournalReader(folder)
+    opened = (time.perf_counter() - started) * 1e3
     rates = []
     for keys, found in ((held, True), (other, False)):
         started = time.perf_counter()
         assert all((reader.get(key) is not None) is found for key in keys)
         rates.append(per_second(len(keys), started))
-    return {"open ms": opened, "hits/s": rates[0], "misses/s": rates[1], **memory("reader")}
+    grown = {"reader anon MB": memory("RssAnon") - anon, "reader mapped MB": memory("RssFile") - mapped}
+    return {"open ms": opened, "hits/s": rates[0], "misses/s": rates[1], **grown}
 
 
 def start(folder, count):
-    return memory("bare")
+    return {"bare process RSS MB": memory("VmRSS")}
 
 
-def memory(whose):
-    status = Path("/proc/self/status").read_text()
-    kinds = ("RssAnon", "RssFile")
-    return {f"{whose} {kind} MB": int(re.search(rf"{kind}:\s+(\d+)", status)[1]) / 1024 for kind in kinds}
+def memory(kind):
+    return int(re.search(rf"{kind}:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 
 
 STEPS = {step.__name__: step for step in (start, write, write_unsynced, index, look_up)}
@@ -103,7 +102,7 @@ def measure(count):
         for step in STEPS:
             command = [sys.executable, __file__, "--step", step, folder, str(count)]
             figures |= json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    return figures | {"append ÷ json.dumps": figures["append µs"] / figures["json.dumps µs"]}
+    return figures
 
 
 def main():

@@ -4,6 +4,7 @@ import json
 import threading
 import tracemalloc
 from functools import partial
+from pathlib import Path
 
 import fsspec
 import pyarrow as pa
@@ -23,8 +24,6 @@ def _in_an_empty_folder(tmp_path, monkeypatch):
 
 
 def write(path, data):
-    from pathlib import Path
-
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_bytes(data if isinstance(data, bytes) else data.encode())
 
@@ -68,7 +67,11 @@ def refusal(function, *arguments):
 def test_a_folder_gives_its_known_files_in_order_and_no_hidden_ones():
     for name in ["b.txt", "a/z.jsonl", "a/y.MD", "c.pdf", ".git/d.txt", "a/.e.txt", "a/t.csv.gz", "a/p.parquet.gz"]:
         write(f"corpus/{name}", "x")
-    assert names("corpus") == names("corpus/") == ["corpus/a/t.csv.gz", "corpus/a/y.MD", "corpus/a/z.jsonl", "corpus/b.txt"]
+    assert (
+        names("corpus")
+        == names("corpus/")
+        == ["corpus/a/t.csv.gz", "corpus/a/y.MD", "corpus/a/z.jsonl", "corpus/b.txt"]
+    )
 
 
 def test_globs_go_deep_and_a_file_named_twice_is_one_file():
@@ -138,7 +141,7 @@ def test_a_file_comes_from_a_web_server_that_knows_no_ranges(tmp_path):
         assert "cannot be listed" in refusal(find_files, [address.replace("a.jsonl", "b.jsonl")])
         server.shutdown()
     assert len(good(found)) == 5000
-    assert found[6].source == f"{address}:7".replace(f":{server.server_port}", "")
+    assert found[6].source == f"{address}:7"
 
 
 # --- in which pieces
@@ -224,7 +227,7 @@ def test_bad_lines_are_named_by_their_number_in_the_file_also_far_inside_it():
     found = read("a.jsonl", target_bytes=20)
     assert list(bad(found)) == ["a.jsonl:4", "a.jsonl:9"]
     assert [item.source for item in found if isinstance(item, Document)][:4] == [
-        "a.jsonl:1", "a.jsonl:2", "a.jsonl@30", "a.jsonl@53"
+        "a.jsonl:1", "a.jsonl:2", "a.jsonl@28", "a.jsonl@50"
     ]  # fmt: skip
 
 
@@ -256,7 +259,7 @@ def test_a_line_too_long_to_hold_is_bad_and_its_neighbours_are_not(monkeypatch):
 def test_a_torn_archive_gives_what_is_before_the_tear_and_then_one_bad_document(packing):
     data = texts(*(str(number) * 20 for number in range(5000))).encode()
     pack = gzip.compress if packing == "gz" else zstandard.ZstdCompressor().compress
-    write(f"a.jsonl.{packing}", pack(data)[:-1000] if packing == "gz" else pack(data[:50_000]) + pack(data[50_000:])[:-1000])
+    write(f"a.jsonl.{packing}", pack(data[:50_000]) + pack(data[50_000:])[:-1000])
     write("b.txt", "the next file")
     splits = plan_splits(find_files(["."]))
     found = [item for split in splits for item in read_split(split, "text", None, 1000)]
@@ -389,7 +392,9 @@ def test_a_field_that_is_not_there_is_refused_with_those_that_are(kind):
 def test_a_field_without_text_is_refused():
     write("a.jsonl", lines({"text": 1}, {"text": [2]}))
     pq.write_table(pa.table({"text": [1]}), "b.parquet")
-    assert "a.jsonl: field 'text' holds a list, not text" in refusal(check_fields, find_files(["a.jsonl"]), "text", None)
+    assert "a.jsonl: field 'text' holds a list, not text" in refusal(
+        check_fields, find_files(["a.jsonl"]), "text", None
+    )
     assert "b.parquet: field 'text' holds int64" in refusal(check_fields, find_files(["b.parquet"]), "text", None)
 
 

@@ -1,0 +1,1009 @@
+"""The tests' own OpenAI-compatible model server: a real HTTP process that misbehaves on request and keeps the truth.
+
+    python tests/model_server.py --port 0 --latency 0.05 --keys k1,k2 --share reset=0.1,500=0.2
+
+prints one line, `{"port": …, "base_url": …, "pid": …}`, and then nothing. Binds 127.0.0.1, and dies with the thread that
+started it (Linux). Knows nothing of populace: it sees requests alone.
+
+Served: `POST /v1/chat/completions`, `GET /v1/models`, `GET` and `POST /control` (read and change `Options`, JSON),
+`POST /control/reset` (forget counts and log), `GET /control/stats`, `GET /control/log?offset=0&limit=10000` (JSON lines).
+
+An answer is a function of messages, seed and response_format, in any process and order. A fault is chosen by, in this
+order: who asks (`keys`, `dying`), what is asked (`models`, `refuse`, `marker`), when (`storm`, `rpm`, `tpm`), the how
+manieth request it is (`script`), and the hash of the request with the number of times that it was seen (`share`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import ctypes
+import json
+import math
+import os
+import re
+import signal
+import socket
+import struct
+import sys
+import time
+from collections import Counter, deque
+from dataclasses import asdict, dataclass, field, fields
+from email.utils import formatdate
+from hashlib import blake2b
+from typing import Any
+
+from aiohttp import web
+
+try:
+    from uvloop import run as run_loop
+except ImportError:
+    from asyncio import run as run_loop
+
+NAMED_FAULTS = (
+    "insufficient_quota",  # 429 with the code of an empty account
+    "reset",  # RST in the middle of a body
+    "drip",  # the body in pieces over `drip_s`
+    "truncated",  # 200, half of a JSON body
+    "html_200",
+    "html_502",
+    "error_200",  # an error object with status 200
+    "no_choices",  # "choices": []
+    "length",  # cut off, finish_reason "length"
+    "content_filter",  # 200, a refusal instead of content
+    "content_filter_400",
+    "empty",  # 200, content ""
+    "prose",  # a sentence where JSON was asked for
+    "fenced",  # JSON in a Markdown fence
+    "short",  # arrays half as long as asked for
+    "slow",  # `slow_s` more latency
+    "hang",  # no answer for `hang_s`
+)
+"""A fault is one of these names, or an HTTP status from 400 to 599 as a string."""
+
+_UNUSABLE = frozenset({"reset", "truncated", "html_200", "error_200", "no_choices"})
+"""200s that bring the client nothing: not counted as paid."""
+
+_LOG_RECORD = struct.Struct("<dQfIIHHHH")
+_FORGET_HASHES_AT = 4_000_000
+
+
+@dataclass(slots=True)
+class Options:
+    """What the server does, at the start (`--name`) and at run time (`POST /control`).
+
+    Lists and mappings may be given as text: `a,b` and `a=1,b=2`. Seconds are floats.
+    """
+
+    keys: list[str] = field(default_factory=list)  # the bearer keys that are let in; none: any, or none at all
+    models: list[str] = field(default_factory=list)  # others get 404; none: any
+    latency: float = 0.0
+    slots: int = 0  # requests worked on at once, the rest queue; 0: any number
+    share: dict[str, float] = field(default_factory=dict)  # fault → share of the requests, by hash and attempt
+    sticky: bool = False  # `share` by hash alone: a request that fails once fails always
+    script: list[str] = field(default_factory=list)  # "0-9=429", "15=reset", "20-=500": by count since it was set
+    cycle: int = 0  # the script begins anew after so many requests; 0: never
+    marker: dict[str, str] = field(default_factory=dict)  # text in a message → fault
+    dying: dict[str, str] = field(default_factory=dict)  # key → "100:401": that fault from its request 100 on
+    storm: dict[str, float] = field(default_factory=dict)  # "429" or "429@key" → for so many seconds from now
+    retry_after: float = 1.0  # what a 429 says where nothing better is known
+    retry_after_form: str = "seconds"  # seconds | ms | date | reset (x-ratelimit-reset-requests alone) | none
+    rpm: int = 0  # requests per key and window
+    tpm: int = 0  # tokens, prompt and completion, per key and window
+    window_s: float = 60.0
+    refuse: list[str] = field(default_factory=list)  # body fields that get 400, or json_schema, json_object
+    usage: bool = True
+    reasoning: bool = False  # a reasoning_content beside the content
+    slow_s: float = 5.0
+    drip_s: float = 2.0
+    hang_s: float = 0.0  # 0: for ever
+    grace_s: float = 0.25  # a request arriving so soon after its key's 429 is not `early`: it was on its way
+    log_cap: int = 2_000_000  # log records kept (36 bytes each); later ones are counted as dropped
+
+    def change(self, given: dict[str, object]) -> None:
+        """Raises ValueError, and changes nothing, where a name or a value is unknown."""
+        known = {one.name for one in fields(self)}
+        if unknown := given.keys() - known:
+            raise ValueError(f"unknown option {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}")
+        values = {name: _read_value(name, getattr(self, name), value) for name, value in given.items()}
+        for name, value in values.items():
+            setattr(self, name, value)
+
+
+def _read_value(name: str, old: object, value: object) -> object:
+    if isinstance(old, list):
+        items = [item for item in value.split(",") if item] if isinstance(value, str) else value
+        if not isinstance(items, list):
+            raise ValueError(f"{name} must be a list, got {value!r}")
+        if name == "script":
+            _read_script(items)
+        return [str(item) for item in items]
+    if isinstance(old, dict):
+        pairs = dict(pair.split("=", 1) for pair in value.split(",") if pair) if isinstance(value, str) else value
+        if not isinstance(pairs, dict):
+            raise ValueError(f"{name} must be a mapping, got {value!r}")
+        return _read_pairs(name, pairs)
+    if isinstance(old, str) or not isinstance(value, (int, float)) or isinstance(old, bool) != isinstance(value, bool):
+        if isinstance(old, str) and isinstance(value, str):
+            return value
+        raise ValueError(f"{name} must be a {type(old).__name__}, got {value!r}")
+    return type(old)(value)
+
+
+def _read_pairs(name: str, pairs: dict[str, object]) -> dict[str, object]:
+    if name == "share":
+        return {_fault(key): float(str(value)) for key, value in pairs.items()}
+    if name == "storm":
+        return {_fault(key.partition("@")[0]) + "".join(key.partition("@")[1:]): float(str(v)) for key, v in pairs.items()}
+    if name == "dying":
+        for value in pairs.values():
+            start, _, fault = str(value).partition(":")
+            _fault(fault or "401"), int(start)
+    else:
+        for value in pairs.values():
+            _fault(str(value))
+    return {str(key): str(value) for key, value in pairs.items()}
+
+
+def _fault(name: str) -> str:
+    if name in NAMED_FAULTS or (name.isdigit() and 400 <= int(name) < 600):
+        return name
+    raise ValueError(f"unknown fault {name!r}; known: a status from 400 to 599, {', '.join(NAMED_FAULTS)}")
+
+
+def _read_script(lines: list[object]) -> list[tuple[float, float, str]]:
+    found = []
+    for line in lines:
+        where, _, fault = str(line).partition("=")
+        first, dash, last = where.partition("-")
+        found.append((float(first), float(last or "inf") if dash else float(first), _fault(fault)))
+    return found
+
+
+# ---- what it remembers --------------------------------------------------------------------------------------------
+
+
+class Ledger:
+    """One key's account: how much it was used, in all and in the densest window."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.requests = self.early = self.in_flight = self.peak_in_flight = 0
+        self.prompt_tokens = self.completion_tokens = 0
+        self.statuses: Counter[int] = Counter()
+        self.arrivals: deque[float] = deque()
+        self.most_arrivals = 0
+        self.admitted: deque[tuple[float, int]] = deque()
+        self.admitted_tokens = self.most_admitted = self.most_tokens = 0
+        self.cooling_from = self.cooling_until = -math.inf
+
+    def arrive(self, now: float, window_s: float) -> None:
+        """A request reached the server at `now`, whatever becomes of it."""
+        self.requests += 1
+        self.in_flight += 1
+        self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
+        self.early += self.cooling_from < now < self.cooling_until
+        self.arrivals.append(now)
+        while self.arrivals[0] <= now - window_s:
+            self.arrivals.popleft()
+        self.most_arrivals = max(self.most_arrivals, len(self.arrivals))
+
+    def slide(self, now: float, window_s: float) -> None:
+        while self.admitted and self.admitted[0][0] <= now - window_s:
+            self.admitted_tokens -= self.admitted.popleft()[1]
+
+    def admit(self, now: float, tokens: int) -> None:
+        self.admitted.append((now, tokens))
+        self.admitted_tokens += tokens
+        self.most_admitted = max(self.most_admitted, len(self.admitted))
+        self.most_tokens = max(self.most_tokens, self.admitted_tokens)
+
+    def wait_s(self, now: float, tokens: int, options: Options) -> float:
+        """Seconds until a request of `tokens` fits into both limits; 0 where it fits now."""
+        wait, held = 0.0, self.admitted_tokens
+        for position, (at, used) in enumerate(self.admitted):
+            over_requests = options.rpm and len(self.admitted) - position >= options.rpm
+            over_tokens = options.tpm and held + tokens > options.tpm
+            if not (over_requests or over_tokens):
+                return wait
+            wait, held = at + options.window_s - now, held - used
+        return wait if not options.tpm or held + tokens <= options.tpm else options.window_s
+
+    def cool(self, now: float, seconds: float, grace_s: float) -> None:
+        """The key was told to stay away for `seconds`."""
+        if self.cooling_until <= now:
+            self.cooling_from = now + grace_s
+        self.cooling_until = max(self.cooling_until, now + seconds)
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "requests": self.requests,
+            "statuses": {str(status): count for status, count in sorted(self.statuses.items())},
+            "early": self.early,
+            "in_flight": self.in_flight,
+            "peak_in_flight": self.peak_in_flight,
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "max_requests_in_window": self.most_arrivals,
+            "max_admitted_in_window": self.most_admitted,
+            "max_tokens_in_window": self.most_tokens,
+        }
+
+
+class Truth:
+    """What was answered, when, to which key. Bounded: a packed log and two counts per request hash."""
+
+    def __init__(self) -> None:
+        self.ledgers: dict[str, Ledger] = {}
+        self.statuses: Counter[int] = Counter()
+        self.faults: Counter[str] = Counter()
+        self.log = bytearray()
+        self.log_dropped = 0
+        self.names: dict[str, int] = {"": 0}
+        self.seen: dict[int, int] = {}
+        self.bought: dict[int, int] = {}
+        self.hashes_forgotten = 0
+        self.paid = self.repaid = self.repaid_delivered = self.abandoned = 0
+        self.in_flight = self.peak_in_flight = 0
+        self.since = time.time()
+
+    def ledger(self, key: str) -> Ledger:
+        if key not in self.ledgers:
+            self.ledgers[key] = Ledger(self.number(key))
+        return self.ledgers[key]
+
+    def number(self, name: str) -> int:
+        return self.names.setdefault(name, len(self.names) & 0xFFFF)
+
+    def attempt(self, item: int) -> int:
+        """How often this request came before."""
+        before = self.seen.get(item, 0)
+        if before or len(self.seen) < _FORGET_HASHES_AT:
+            self.seen[item] = before + 1
+        else:
+            self.hashes_forgotten += 1
+        return before
+
+    def buy(self, item: int, delivered: bool) -> None:
+        """A whole answer was paid for. `bought` holds twice the number of purchases, odd once one was delivered."""
+        before = self.bought.get(item, 0)
+        self.paid += 1
+        self.abandoned += not delivered
+        self.repaid += before > 0
+        self.repaid_delivered += before & 1
+        if before or len(self.bought) < _FORGET_HASHES_AT:
+            self.bought[item] = (before + 2) | delivered
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "requests": sum(self.statuses.values()),
+            "statuses": {str(status): count for status, count in sorted(self.statuses.items())},
+            "faults": dict(self.faults),
+            "keys": {key: ledger.as_json() for key, ledger in self.ledgers.items()},
+            "distinct": len(self.seen),
+            "paid": self.paid,
+            "repaid": self.repaid,
+            "repaid_delivered": self.repaid_delivered,
+            "abandoned": self.abandoned,
+            "in_flight": self.in_flight,
+            "peak_in_flight": self.peak_in_flight,
+            "prompt_tokens": sum(one.prompt_tokens for one in self.ledgers.values()),
+            "completion_tokens": sum(one.completion_tokens for one in self.ledgers.values()),
+            "log_kept": len(self.log) // _LOG_RECORD.size,
+            "log_dropped": self.log_dropped,
+            "hashes_forgotten": self.hashes_forgotten,
+            "seconds": time.time() - self.since,
+        }
+
+    def page(self, offset: int, limit: int) -> list[dict[str, object]]:
+        """Records `offset` … `offset + limit`, in the order in which they were answered."""
+        names = {number: name for name, number in self.names.items()}
+        size = _LOG_RECORD.size
+        rows = _LOG_RECORD.iter_unpack(self.log[offset * size : (offset + limit) * size])
+        return [
+            {
+                "time": at,
+                "key": names[key],
+                "item": f"{item:016x}",
+                "status": status,
+                "model": names[model],
+                "latency": round(latency, 6),
+                "prompt_tokens": prompt,
+                "completion_tokens": completion,
+                "fault": names[fault],
+            }
+            for at, item, latency, prompt, completion, key, model, status, fault in rows
+        ]
+
+
+@dataclass(slots=True)
+class Call:
+    """One chat request on its way through the server. `item` is the hash of its body, whatever the order of fields."""
+
+    arrived: float
+    key: str
+    ledger: Ledger
+    item: int = 0
+    model: str = ""
+    status: int = 200
+    fault: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+# ---- how it answers over HTTP -------------------------------------------------------------------------------------
+
+
+class ModelServer:
+    """The aiohttp handler. One event loop, no locks."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.truth = Truth()
+        self.wall = time.time() - time.monotonic()
+        self.script: list[tuple[float, float, str]] = _read_script(list(options.script))
+        self.script_at = 0
+        self.storm_until = {name: time.monotonic() + seconds for name, seconds in options.storm.items()}
+        self.working = 0
+        self.waiting: deque[asyncio.Future[None]] = deque()
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        path = request.path
+        if path == "/v1/chat/completions":
+            if request.method != "POST":
+                return _error(405, "use POST")
+            return await self._chat(request)
+        if path == "/v1/models":
+            return self._models(request)
+        if path.startswith("/control"):
+            return await self._control(request, path)
+        return _error(404, f"no such path: {path}")
+
+    async def _chat(self, request: web.BaseRequest) -> web.StreamResponse:
+        raw = await request.read()
+        truth, now = self.truth, time.monotonic()
+        key = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        call = Call(now, key, truth.ledger(key))
+        call.ledger.arrive(now, self.options.window_s)
+        truth.in_flight += 1
+        truth.peak_in_flight = max(truth.peak_in_flight, truth.in_flight)
+        try:
+            return await self._answer(request, raw, call)
+        finally:
+            truth.in_flight -= 1
+            call.ledger.in_flight -= 1
+            if truth is self.truth:
+                self._record(call, delivered=_is_there(request))
+
+    def _record(self, call: Call, delivered: bool) -> None:
+        truth, ledger = self.truth, call.ledger
+        paid = call.status == 200 and call.fault not in _UNUSABLE
+        fault = call.fault if delivered or not paid else "abandoned"
+        truth.statuses[call.status] += 1
+        ledger.statuses[call.status] += 1
+        if fault:
+            truth.faults[fault] += 1
+        if paid:
+            truth.buy(call.item, delivered)
+            ledger.prompt_tokens += call.prompt_tokens
+            ledger.completion_tokens += call.completion_tokens
+        if len(truth.log) >= self.options.log_cap * _LOG_RECORD.size:
+            truth.log_dropped += 1
+            return
+        truth.log += _LOG_RECORD.pack(
+            call.arrived + self.wall,
+            call.item,
+            time.monotonic() - call.arrived,
+            call.prompt_tokens,
+            call.completion_tokens,
+            ledger.number,
+            truth.number(call.model),
+            call.status,
+            truth.number(fault),
+        )
+
+    async def _answer(self, request: web.BaseRequest, raw: bytes, call: Call) -> web.StreamResponse:
+        options = self.options
+        if options.keys and call.key not in options.keys:
+            return self._refuse(call, "401")
+        if fault := self._death(call):
+            return self._refuse(call, fault)
+        try:
+            asked = Asked(raw)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            call.item = _short_hash(raw)
+            return self._refuse(call, "400", f"no chat request: {error!r}")
+        call.item, call.model = asked.item, asked.model
+        call.prompt_tokens = asked.prompt_tokens
+        if options.models and asked.model not in options.models:
+            return self._refuse(call, "404", f"The model `{asked.model}` does not exist or you do not have access to it.")
+        if param := asked.uses(options.refuse):
+            return self._refuse(call, "400", f"'{param}' is not supported with this model.", param)
+        fault = self._choose_fault(call, asked, raw)
+        if fault and fault.isdigit() and int(fault) < 500:
+            return self._refuse(call, fault)
+        if fault in ("insufficient_quota", "content_filter_400"):
+            return self._refuse(call, fault)
+        body = asked.answer(fault, options)
+        call.completion_tokens = asked.completion_tokens
+        if (options.rpm or options.tpm) and (refusal := self._limit(call)):
+            return refusal
+        call.fault = fault
+        await self._work(call, request)
+        return await self._send(request, call, body)
+
+    def _death(self, call: Call) -> str:
+        said = self.options.dying.get(call.key)
+        if said is None:
+            return ""
+        start, _, fault = said.partition(":")
+        return (fault or "401") if call.ledger.requests > int(start) else ""
+
+    def _choose_fault(self, call: Call, asked: Asked, raw: bytes) -> str:
+        attempt, count = self.truth.attempt(call.item), self.script_at
+        self.script_at += 1
+        for text, fault in self.options.marker.items():
+            if asked.mentions(text):
+                return fault
+        for name, until in self.storm_until.items():
+            fault, _, key = name.partition("@")
+            if call.arrived < until and key in ("", call.key):
+                return fault
+        count = count % self.options.cycle if self.options.cycle else count
+        for first, last, fault in self.script:
+            if first <= count <= last:
+                return fault
+        return self._by_share(call.item, 0 if self.options.sticky else attempt) if self.options.share else ""
+
+    def _by_share(self, item: int, attempt: int) -> str:
+        point = _short_hash(f"{item}/{attempt}".encode()) / 2**64
+        for fault, share in self.options.share.items():
+            point -= share
+            if point < 0:
+                return fault
+        return ""
+
+    def _limit(self, call: Call) -> web.StreamResponse | None:
+        tokens, now = call.prompt_tokens + call.completion_tokens, call.arrived
+        call.ledger.slide(now, self.options.window_s)
+        if wait := call.ledger.wait_s(now, tokens, self.options):
+            call.completion_tokens = 0
+            return self._refuse(call, "429", "Rate limit reached", wait_s=wait)
+        call.ledger.admit(now, tokens)
+        return None
+
+    async def _work(self, call: Call, request: web.BaseRequest) -> None:
+        """Take the time that an answer takes."""
+        options = self.options
+        if call.fault == "hang":
+            until = call.arrived + (options.hang_s or math.inf)
+            while time.monotonic() < until and _is_there(request):
+                await asyncio.sleep(0.05)
+        seconds = options.latency + (options.slow_s if call.fault == "slow" else 0.0)
+        if not options.slots:
+            if seconds:
+                await asyncio.sleep(seconds)
+            return
+        if self.working >= options.slots:
+            turn = asyncio.get_running_loop().create_future()
+            self.waiting.append(turn)
+            await turn
+        else:
+            self.working += 1
+        await asyncio.sleep(seconds)
+        if self.waiting:
+            self.waiting.popleft().set_result(None)
+        else:
+            self.working -= 1
+
+    async def _send(self, request: web.BaseRequest, call: Call, body: bytes) -> web.StreamResponse:
+        fault = call.fault
+        if fault.isdigit():
+            return self._refuse(call, fault)
+        if fault == "hang" and not _is_there(request):
+            call.status, call.completion_tokens = 499, 0
+            return web.Response(status=499)
+        if fault == "reset":
+            return await _reset(request, body)
+        if fault == "drip":
+            return await _drip(request, body, self.options.drip_s)
+        if fault == "truncated":
+            body = body[: len(body) // 2]
+        elif fault.startswith("html"):
+            call.status = int(fault.removeprefix("html_"))
+            return web.Response(status=call.status, body=_HTML, content_type="text/html")
+        elif fault == "error_200":
+            body = _error_body("Provider returned error", "server_error", None, None)
+        return web.Response(body=body, content_type="application/json", headers=self._limit_headers(call))
+
+    def _refuse(
+        self, call: Call, fault: str, message: str = "", param: str | None = None, wait_s: float | None = None
+    ) -> web.Response:
+        status, kind, code, said = _REFUSALS.get(fault) or (int(fault), "invalid_request_error", None, "Bad request.")
+        if fault.isdigit() and int(fault) >= 500:
+            kind, said = "server_error", said if fault in _REFUSALS else "The server had an error."
+        call.status, call.fault, call.completion_tokens = status, call.fault or fault, 0
+        headers = self._limit_headers(call) or {}
+        if status == 429 and code != "insufficient_quota":
+            headers |= self._cool(call, wait_s)
+        return _error(status, message or said, kind, code, param, headers)
+
+    def _cool(self, call: Call, wait_s: float | None) -> dict[str, str]:
+        now, form = time.monotonic(), self.options.retry_after_form
+        if wait_s is None:
+            storms = [until for name, until in self.storm_until.items() if name in ("429", f"429@{call.key}")]
+            wait_s = max([until - now for until in storms if until > now], default=self.options.retry_after)
+        wait_s = math.ceil(wait_s * 1000) / 1000
+        if form == "none":
+            return {}
+        call.ledger.cool(now, wait_s, self.options.grace_s)
+        if form == "ms":
+            return {"Retry-After-Ms": f"{wait_s * 1000:g}"}
+        if form == "date":
+            return {"Retry-After": formatdate(math.ceil(now + self.wall + wait_s), usegmt=True)}
+        if form == "reset":
+            return {"x-ratelimit-reset-requests": f"{wait_s:g}s"}
+        return {"Retry-After": f"{wait_s:g}"}
+
+    def _limit_headers(self, call: Call) -> dict[str, str] | None:
+        options, ledger, now = self.options, call.ledger, time.monotonic()
+        if not (options.rpm or options.tpm):
+            return None
+        ledger.slide(now, options.window_s)
+        reset = f"{max(0.0, ledger.admitted[-1][0] + options.window_s - now) if ledger.admitted else 0:.3f}s"
+        headers: dict[str, str] = {}
+        for unit, limit, used in (
+            ("requests", options.rpm, len(ledger.admitted)),
+            ("tokens", options.tpm, ledger.admitted_tokens),
+        ):
+            if limit:
+                headers[f"x-ratelimit-limit-{unit}"] = str(limit)
+                headers[f"x-ratelimit-remaining-{unit}"] = str(max(0, limit - used))
+                headers[f"x-ratelimit-reset-{unit}"] = reset
+        return headers
+
+    def _models(self, request: web.BaseRequest) -> web.Response:
+        key = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if self.options.keys and key not in self.options.keys:
+            return _error(401, "Incorrect API key provided.", "invalid_request_error", "invalid_api_key")
+        names = self.options.models or ["test-model"]
+        rows = [{"id": name, "object": "model", "created": 1_700_000_000, "owned_by": "tests"} for name in names]
+        return web.json_response({"object": "list", "data": rows})
+
+    async def _control(self, request: web.BaseRequest, path: str) -> web.Response:
+        if path == "/control/stats":
+            return web.json_response(self.truth.as_json())
+        if path == "/control/log":
+            page = self.truth.page(int(request.query.get("offset", 0)), int(request.query.get("limit", 10_000)))
+            lines = "".join(json.dumps(row) + "\n" for row in page)
+            return web.Response(text=lines, content_type="application/x-ndjson")
+        if path == "/control/reset":
+            self.truth, self.script_at = Truth(), 0
+            return web.json_response({})
+        if path != "/control":
+            return _error(404, f"no such path: {path}")
+        if request.method == "POST":
+            try:
+                self._change(json.loads(await request.read()))
+            except (ValueError, AttributeError) as error:
+                return _error(400, str(error))
+        return web.json_response(asdict(self.options))
+
+    def _change(self, given: dict[str, object]) -> None:
+        self.options.change(given)
+        if "script" in given or "cycle" in given:
+            self.script, self.script_at = _read_script(list(self.options.script)), 0
+        if "storm" in given:
+            now = time.monotonic()
+            self.storm_until = {name: now + seconds for name, seconds in self.options.storm.items()}
+
+
+_HTML = b"<html>\r\n<head><title>Bad Gateway</title></head>\r\n<body><center><h1>Bad Gateway</h1></center></body>\r\n</html>"
+_REFUSALS: dict[str, tuple[int, str, str | None, str]] = {
+    "401": (401, "invalid_request_error", "invalid_api_key", "Incorrect API key provided."),
+    "403": (403, "invalid_request_error", "access_denied", "You are not allowed to use this model."),
+    "404": (404, "invalid_request_error", "model_not_found", "The model does not exist."),
+    "429": (429, "requests", "rate_limit_exceeded", "Rate limit reached. Please try again later."),
+    "insufficient_quota": (429, "insufficient_quota", "insufficient_quota", "You exceeded your current quota."),
+    "content_filter_400": (400, "invalid_request_error", "content_filter", "The prompt triggered content management."),
+    "503": (503, "server_error", None, "The engine is currently overloaded, please try again later."),
+}
+
+
+def _error_body(message: str, kind: str, code: str | None, param: str | None) -> bytes:
+    return json.dumps({"error": {"message": message, "type": kind, "param": param, "code": code}}).encode()
+
+
+def _error(
+    status: int,
+    message: str,
+    kind: str = "invalid_request_error",
+    code: str | None = None,
+    param: str | None = None,
+    headers: dict[str, str] | None = None,
+) -> web.Response:
+    body = _error_body(message, kind, code, param)
+    return web.Response(status=status, body=body, content_type="application/json", headers=headers)
+
+
+def _is_there(request: web.BaseRequest) -> bool:
+    transport = request.transport
+    return transport is not None and not transport.is_closing()
+
+
+async def _reset(request: web.BaseRequest, body: bytes) -> web.StreamResponse:
+    response = web.StreamResponse()
+    response.content_type, response.content_length = "application/json", len(body)
+    with contextlib.suppress(ConnectionError):
+        await response.prepare(request)
+        await response.write(body[: len(body) // 2])
+        await asyncio.sleep(0.005)  # let the half go out: RST overtakes what is not sent
+    if (transport := request.transport) is not None:
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    return response
+
+
+async def _drip(request: web.BaseRequest, body: bytes, seconds: float, pieces: int = 20) -> web.StreamResponse:
+    response = web.StreamResponse()
+    response.content_type, response.content_length = "application/json", len(body)
+    step = -(-len(body) // pieces)
+    with contextlib.suppress(ConnectionError):
+        await response.prepare(request)
+        for start in range(0, len(body), step):
+            await response.write(body[start : start + step])
+            await asyncio.sleep(seconds / pieces)
+            if not _is_there(request):
+                break
+    return response
+
+
+# ---- what it answers ----------------------------------------------------------------------------------------------
+
+_SORTED = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+_PERSONAS_AS_JSON = re.compile(r"""["'`](personas?)["'`]""", re.IGNORECASE)
+_COUNT = re.compile(r"exactly (\d+)|(\d+) (?:\w+ ){0,2}(?:people|persons|personas)", re.IGNORECASE)
+_WORD = re.compile(r"[^\W\d_]{5,}")
+
+
+class Asked:
+    """A chat request as read from its body, and its answer."""
+
+    def __init__(self, raw: bytes) -> None:
+        body = json.loads(raw)
+        if body.get("stream"):
+            raise ValueError("this server does not stream")
+        self.body = body
+        self.model = str(body["model"])
+        self.texts = [(one["role"], _text(one.get("content"))) for one in body["messages"]]
+        if not self.texts:
+            raise ValueError("messages is empty")
+        asked = _SORTED([body["messages"], body.get("seed"), body.get("response_format")]).encode()
+        rest = _SORTED([[name, value] for name, value in sorted(body.items()) if name not in _ANSWERED_BY]).encode()
+        self.key = blake2b(asked, digest_size=32).digest()
+        self.item = _short_hash(self.key + rest)
+        self.prompt_tokens = sum(len(text) for _, text in self.texts) // 4 + 4 * len(self.texts)
+        self.completion_tokens = 0
+
+    def mentions(self, marker: str) -> bool:
+        return any(marker in text for _, text in self.texts)
+
+    def uses(self, refused: list[str]) -> str | None:
+        """The first of the `refused` fields, or response formats, that this request has."""
+        if not refused:
+            return None
+        kind = (self.body.get("response_format") or {}).get("type")
+        if kind in refused:
+            return "response_format"
+        return next((name for name in refused if self.body.get(name) is not None), None)
+
+    def answer(self, fault: str, options: Options) -> bytes:
+        """The body of a 200; sets `completion_tokens`."""
+        limit = self.body.get("max_completion_tokens") or self.body.get("max_tokens")
+        choices = [self._choice(number, fault, limit) for number in range(int(self.body.get("n") or 1))]
+        used = sum(-(-len(choice["message"]["content"] or "") // 4) for choice in choices)
+        self.completion_tokens = used
+        if options.reasoning:
+            for choice in choices:
+                choice["message"]["reasoning_content"] = "Let me think about who is asking, and what for."
+        completion = {
+            "id": f"chatcmpl-{self.item:016x}",
+            "object": "chat.completion",
+            "created": int(time.time()),
+            "model": self.model,
+            "choices": [] if fault == "no_choices" else choices,
+        }
+        if options.usage:
+            total = self.prompt_tokens + used
+            completion["usage"] = {"prompt_tokens": self.prompt_tokens, "completion_tokens": used, "total_tokens": total}
+        return json.dumps(completion, separators=(",", ":")).encode()
+
+    def _choice(self, number: int, fault: str, limit: int | None) -> dict[str, Any]:
+        finish = "stop"
+        text: str | None
+        if fault == "content_filter":
+            text, finish = None, "content_filter"
+        elif fault == "empty":
+            text = ""
+        else:
+            text = self._text(Draw(self.key + bytes([number])), fault)
+            if fault == "length" or (limit and len(text) > 4 * limit):
+                text, finish = text[: min(len(text) // 2 if fault == "length" else len(text), 4 * (limit or 10**9))], "length"
+        refusal = "I'm sorry, I can't assist with that." if fault == "content_filter" else None
+        message = {"role": "assistant", "content": text, "refusal": refusal}
+        return {"index": number, "message": message, "logprobs": None, "finish_reason": finish}
+
+    def _text(self, draw: Draw, fault: str) -> str:
+        form = self.body.get("response_format") or {}
+        kind = form.get("type", "text")
+        if fault == "prose":
+            return self._chat(draw)
+        if kind == "json_schema":
+            schema = form["json_schema"]["schema"]
+            value = Filled(schema, draw, short=fault == "short").value(schema)
+        elif (by_word := self._personas_by_word(draw, fault == "short")) is not None:
+            value = by_word
+        elif kind == "json_object":
+            value = {"answer": self._chat(draw)}
+        else:
+            return self._chat(draw)
+        text = json.dumps(value, ensure_ascii=False)
+        return f"Here you are:\n```json\n{text}\n```" if fault == "fenced" else text
+
+    def _personas_by_word(self, draw: Draw, short: bool) -> object:
+        """Personas where the end of the last user message, or of the system message, asks for them as JSON; else None."""
+        first, last = self.texts[0][1][-300:], self.texts[-1][1][-1000:]
+        place = next((text for text in (last, first) if "JSON" in text and _PERSONAS_AS_JSON.search(text)), None)
+        if place is None:
+            return None
+        asked = {name.lower() for name in _PERSONAS_AS_JSON.findall(place)}
+        if "personas" not in asked:
+            return {"persona": persona(draw)}
+        found = [one or other for one, other in _COUNT.findall(place) or _COUNT.findall(self.texts[-1][1])]
+        count = int(found[0]) if found else 5
+        people = range(count // 2 if short else count)
+        if "persona" not in asked:
+            return {"personas": [persona(draw) for _ in people]}
+        return {"personas": [{"relation": draw.one(RELATIONS), "persona": persona(draw)} for _ in people]}
+
+    def _chat(self, draw: Draw) -> str:
+        """One to three sentences around some words of the last user message; questions where a person is played."""
+        system = self.texts[0][1][:600].lower() if self.texts[0][0] in ("system", "developer") else ""
+        last = next((text for role, text in reversed(self.texts) if role == "user"), "")
+        words = _WORD.findall(last[:600]) or ["everything"]
+        shapes = QUESTIONS if "persona" in system or "you play" in system else ANSWERS
+        count = 1 + draw.below(3)
+        return " ".join(_sentence(draw, shapes if index == count - 1 else ANSWERS, words) for index in range(count))
+
+
+_ANSWERED_BY = frozenset({"messages", "seed", "response_format"})
+
+
+def _text(content: object) -> str:
+    if isinstance(content, list):
+        return " ".join(str(part.get("text", "")) for part in content)
+    return content if isinstance(content, str) else ""
+
+
+def _sentence(draw: Draw, shapes: list[str], words: list[str]) -> str:
+    return draw.one(shapes).format(
+        a=draw.one(words).lower(), b=draw.one(words).lower(), thing=draw.one(THINGS), deed=draw.one(WISHES), how=draw.one(MANNERS)
+    )
+
+
+def _short_hash(data: bytes) -> int:
+    return int.from_bytes(blake2b(data, digest_size=8).digest(), "little")
+
+
+class Draw:
+    """Choices derived from `key`: an endless number in a mixed base, 512 bits of hash at a time."""
+
+    __slots__ = ("_block", "_key", "_left")
+
+    def __init__(self, key: bytes) -> None:
+        self._key, self._block, self._left = key, 0, 0
+
+    def below(self, size: int) -> int:
+        """Uniform in 0 … size − 1; `size` up to 2³²."""
+        if self._left < 1 << 64:
+            self._block += 1
+            self._left = int.from_bytes(blake2b(self._key, salt=self._block.to_bytes(8, "little")).digest(), "little")
+        self._left, chosen = divmod(self._left, size)
+        return chosen
+
+    def one(self, items: list[str]) -> str:
+        return items[self.below(len(items))]
+
+
+class Filled:
+    """A value that satisfies a JSON schema: what structured outputs and pydantic use of it, not `pattern` or `format`.
+
+    A string is a persona where a name on its way says so. `short` makes arrays half as long as the schema asks for.
+    """
+
+    def __init__(self, root: dict[str, Any], draw: Draw, short: bool = False) -> None:
+        self._root, self._draw, self._short = root, draw, short
+
+    def value(self, schema: dict[str, Any], name: str = "", depth: int = 0, is_persona: bool = False) -> object:
+        if "enum" in schema:
+            return schema["enum"][self._draw.below(len(schema["enum"]))]
+        if "const" in schema:
+            return schema["const"]
+        if "$ref" in schema:
+            return self.value(self._resolve(schema["$ref"]), name, depth, is_persona)
+        for union in ("anyOf", "oneOf", "allOf"):
+            if union in schema:
+                return self.value(self._choose(schema[union], depth), name, depth, is_persona)
+        kind = schema.get("type", "object" if "properties" in schema else "string")
+        if isinstance(kind, list):
+            kind = kind[self._draw.below(len(kind))] if depth < _DEEPEST else ("null" if "null" in kind else kind[0])
+        if kind == "string":
+            return self._string(schema, name, is_persona)
+        if kind == "object":
+            return self._object(schema, depth, is_persona)
+        if kind == "array":
+            return self._array(schema, name, depth, is_persona)
+        return self._scalar(kind, schema)
+
+    def _resolve(self, ref: str) -> dict[str, Any]:
+        found: Any = self._root
+        for part in ref.removeprefix("#").strip("/").split("/"):
+            found = found[part.replace("~1", "/").replace("~0", "~")] if part else found
+        return found
+
+    def _choose(self, schemas: list[dict[str, Any]], depth: int) -> dict[str, Any]:
+        if depth < _DEEPEST:
+            return schemas[self._draw.below(len(schemas))]
+        return next((one for one in schemas if one.get("type") in _LEAVES), schemas[0])
+
+    def _object(self, schema: dict[str, Any], depth: int, is_persona: bool) -> dict[str, object]:
+        properties: dict[str, Any] = schema.get("properties", {})
+        if depth > _DEEPEST:
+            properties = {name: properties[name] for name in schema.get("required", ()) if name in properties}
+        described = _describing(properties) if is_persona else None
+        return {name: self.value(one, name, depth + 1, name == described) for name, one in properties.items()}
+
+    def _array(self, schema: dict[str, Any], name: str, depth: int, is_persona: bool) -> list[object]:
+        least = schema.get("minItems", 0)
+        most = schema.get("maxItems", max(least, 5))
+        count = least if depth > _DEEPEST else least + self._draw.below(most - least + 1)
+        is_persona = is_persona or "persona" in name.lower()
+        if "minItems" not in schema and depth <= _DEEPEST:
+            count = max(count, min(1, most))
+        items = schema.get("items") or {"type": "string"}
+        made = [self.value(items, name, depth + 1, is_persona) for _ in range(count // 2 if self._short else count)]
+        if schema.get("uniqueItems"):
+            made = list({_SORTED(one): one for one in made}.values())
+        return made
+
+    def _string(self, schema: dict[str, Any], name: str, is_persona: bool) -> str:
+        text = self._words(name.lower(), is_persona)
+        while len(text) < schema.get("minLength", 0):
+            text += " " + self._words(name.lower(), is_persona)
+        return text[: schema["maxLength"]] if "maxLength" in schema else text
+
+    def _words(self, name: str, is_persona: bool) -> str:
+        draw = self._draw
+        if is_persona or any(word in name for word in ("persona", "description", "backstory", "bio")):
+            return persona(draw)
+        for word, made in _BY_NAME:
+            if word in name:
+                return made(draw)
+        return _sentence(draw, ANSWERS, [name.replace("_", " ") or "this"])
+
+    def _scalar(self, kind: str, schema: dict[str, Any]) -> object:
+        if kind == "boolean":
+            return bool(self._draw.below(2))
+        if kind == "null":
+            return None
+        whole = kind == "integer"
+        low, high = schema.get("minimum"), schema.get("maximum")
+        if low is None and "exclusiveMinimum" in schema:
+            low = schema["exclusiveMinimum"] + (1 if whole else 1e-6)
+        if high is None and "exclusiveMaximum" in schema:
+            high = schema["exclusiveMaximum"] - (1 if whole else 1e-6)
+        low = low if low is not None else min(0, high - 100 if high is not None else 0)
+        high = high if high is not None else low + 100
+        if not whole:
+            return round(low + (high - low) * self._draw.below(1001) / 1000, 9)
+        step = int(schema.get("multipleOf", 1))
+        first = -(-math.ceil(low) // step)
+        return (first + self._draw.below(math.floor(high) // step - first + 1)) * step
+
+
+_DEEPEST = 6
+_LEAVES = frozenset({"null", "string", "number", "integer", "boolean"})
+
+
+def _describing(properties: dict[str, Any]) -> str | None:
+    """The property of a person that holds the description: by its name, else the first free text."""
+    free = [name for name, one in properties.items() if one.get("type") == "string" and "enum" not in one]
+    for word in ("persona", "description", "text", "bio"):
+        if found := [name for name in free if word in name.lower()]:
+            return found[0]
+    return next((name for name in free if not any(word in name.lower() for word, _ in _BY_NAME)), None)
+
+
+def persona(draw: Draw) -> str:
+    """One sentence about one person, of a hundred characters or two."""
+    return draw.one(SHAPES).format_map(_Person(draw))
+
+
+class _Person(dict[str, str]):
+    """The places of a sentence's shape, filled as they are asked for; the first word is a capital by its name."""
+
+    def __init__(self, draw: Draw) -> None:
+        super().__init__()
+        self._draw = draw
+
+    def __missing__(self, name: str) -> str:
+        return _PLACES[name](self._draw)
+
+
+def _with_article(text: str) -> str:
+    return f"{'an' if text[0].lower() in 'aeio' or text.startswith(('under', 'up')) else 'a'} {text}"
+
+
+def _named(draw: Draw) -> str:
+    """"a patient bee inspector", "an oboe maker"."""
+    work = draw.one(OCCUPATIONS)
+    return _with_article(f"{draw.one(MANNER_WORDS)} {work}" if draw.below(2) else work)
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def main() -> None:
+    """Run until killed."""
+    _die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    options, port = _read_arguments(sys.argv[1:])
+    run_loop(_serve(options, port))
+
+
+def _die_with_parent() -> None:
+    if sys.platform != "linux":
+        return
+    parent, prctl_set_pdeathsig = os.getppid(), 1
+    ctypes.CDLL(None, use_errno=True).prctl(prctl_set_pdeathsig, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit("the parent is gone")
+
+
+def _read_arguments(arguments: list[str]) -> tuple[Options, int]:
+    options = Options()
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0], allow_abbrev=False)
+    parser.add_argument("--port", type=int, default=0, help="0: any free one")
+    for one in fields(Options):
+        old, flag = getattr(options, one.name), f"--{one.name.replace('_', '-')}"
+        if isinstance(old, bool):
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None)
+        else:
+            parser.add_argument(flag, type=type(old) if isinstance(old, (int, float)) else str, default=None)
+    given = vars(parser.parse_args(arguments))
+    port = given.pop("port")
+    try:
+        options.change({name: value for name, value in given.items() if value is not None})
+    except ValueError as error:
+        parser.error(str(error))
+    return options, port
+
+
+async def _serve(options: Options, port: int) -> None:
+    server = web.Server(ModelServer(options).handle, access_log=None, keepalive_timeout=600.0)
+    runner = web.ServerRunner(server)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", port, backlog=4096)
+    await site.start()
+    bound = runner.addresses[0][1]
+    print(json.dumps({"port": bound, "base_url": f"http://127.0.0.1:{bound}/v1", "pid": os.getpid()}), flush=True)
+    await asyncio.Event().wait()
+
+
+# ---- words --------------------------------------------------------------------------------------------------------
+#WORDS#
+
+if __name__ == "__main__":
+    main()
