@@ -17,6 +17,7 @@ from actors.logic.growth import Failure
 from cluster.caller_pool import CallerPool, took_over
 from cluster.errors import Halt
 from cluster.meter import Tally
+from cluster.named import Named
 from cluster.parts import write_part
 from cluster.program import Done, Failed, Halted, Outcome
 
@@ -26,9 +27,12 @@ SUMMARY = pa.schema([("name", pa.string()), ("rows", pa.int64()), ("failures", p
 class ConversationWriter:
     """Takes a block of dialogues (one unit), gives back one row about the part that it wrote."""
 
-    def __init__(self, run_dir: str, callers: Sequence[Any], meter: Any | None) -> None:
+    def __init__(self, run_dir: str, callers: Sequence[Named], meter: Named) -> None:
         self._run_dir = Path(run_dir)
-        self._callers, self._tally = CallerPool(callers, again=took_over()), Tally(meter)
+        self._callers, self._tally = (
+            CallerPool([one.handle() for one in callers], again=took_over()),
+            Tally(meter.handle()),
+        )
 
     async def __call__(self, unit: pa.Table) -> AsyncIterator[pa.Table]:
         """`unit` has a column `unit` with its name, the same in every row, and one for each field of `Dialogue`."""

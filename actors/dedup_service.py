@@ -6,20 +6,20 @@ import asyncio
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from actors.embedder import DEFAULT_MODEL, EmbedderClient
 from actors.logic.near_duplicates import Candidate, Verdict
 from actors.persona_index import IndexLog, PersonaIndex
+from cluster.named import Named
 
 
 class DedupService:
     """One writer over one index. What it admitted is in its log before it is answered, so a restarted service gives the
     answers that it gave before, and asking twice about the same persona gets the same answer."""
 
-    def __init__(self, threshold: float, embedders: Sequence[Any], folder: str, model: str | None) -> None:
-        self._threshold, self._embedders = threshold, embedders
-        self._embedder = EmbedderClient(embedders)
+    def __init__(self, threshold: float, embedders: Sequence[Named], folder: str, model: str | None) -> None:
+        self._threshold, self._handles = threshold, [one.handle() for one in embedders]
+        self._embedder = EmbedderClient(self._handles)
         self._log = IndexLog(Path(folder), model or DEFAULT_MODEL)
         self._index: PersonaIndex | None = None
         self._opening = asyncio.Lock()
@@ -41,7 +41,7 @@ class DedupService:
     async def _open(self) -> PersonaIndex:
         async with self._opening:
             if self._index is None:
-                dimension = await self._embedders[0].dimension.remote()
+                dimension = await self._handles[0].dimension.remote()
                 self._index = PersonaIndex(self._threshold, dimension, self._log)
             return self._index
 

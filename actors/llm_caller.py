@@ -7,11 +7,11 @@ import logging
 import os
 import traceback
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
 
 from cluster.chat import ChatModel
 from cluster.errors import CallFailed, FailureKind, Halt
 from cluster.meter import Tally
+from cluster.named import Named
 from cluster.program import Done, Failed, Halted, Outcome, Program
 
 log = logging.getLogger(__name__)
@@ -22,8 +22,8 @@ GATHER_S = 0.005
 class LLMCaller:
     """One process of the caller pool. `make_chat` builds the model inside it, on its first call and its own loop."""
 
-    def __init__(self, make_chat: Callable[[Tally], ChatModel], meter: Any | None = None) -> None:
-        self._make_chat, self._tally = make_chat, Tally(meter)
+    def __init__(self, make_chat: Callable[[Tally], ChatModel], meter: Named | None = None) -> None:
+        self._make_chat, self._tally = make_chat, Tally(meter.handle() if meter else None)
         self._chat: ChatModel | None = None
 
     async def run(

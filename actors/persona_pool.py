@@ -24,17 +24,18 @@ from actors.persona_index import PersonaIndex
 from cluster.caller_pool import CallerPool, took_over
 from cluster.errors import Halt
 from cluster.meter import Tally
+from cluster.named import Named
 from cluster.parts import write_part
 
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Handles of the actors that a pool works with; `dedup` and `meter` may be absent."""
+    """The actors that a pool works with; `dedup` is absent where no service decides for the whole corpus."""
 
-    callers: Sequence[Any]
-    embedders: Sequence[Any]
-    dedup: Any | None
-    meter: Any | None
+    callers: Sequence[Named]
+    embedders: Sequence[Named]
+    dedup: Named | None
+    meter: Named
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,10 @@ class PersonaPool:
 
     def __init__(self, run_dir: str, rule: GrowthRule, scope: Scope, threshold: float, links: Links) -> None:
         self._run_dir, self._rule, self._scope, self._threshold = Path(run_dir), rule, scope, threshold
-        self._callers = CallerPool(links.callers, again=took_over())
-        self._embedder, self._dedup = EmbedderClient(links.embedders), links.dedup
-        self._tally = Tally(links.meter)
+        self._callers = CallerPool([one.handle() for one in links.callers], again=took_over())
+        self._embedder = EmbedderClient([one.handle() for one in links.embedders])
+        self._dedup = links.dedup.handle() if links.dedup else None
+        self._tally = Tally(links.meter.handle())
 
     async def grow(self, documents: pa.Table) -> PersonaPart:
         """Grow every document of the batch and write its parts: `documents`, `rejected`, `failures`, last `personas`.

@@ -170,3 +170,20 @@ def _moment(then: float, now: float) -> str:
     """The local time of day, with the date unless it is today's."""
     moment, today = time.localtime(then), time.localtime(now)
     return time.strftime("%H:%M" if moment[:3] == today[:3] else "%Y-%m-%d %H:%M", moment)
+
+
+def is_held(run_dir: Path) -> bool:
+    """Whether a living process holds the run folder; changes nothing."""
+    try:
+        descriptor = os.open(run_dir / ".lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False

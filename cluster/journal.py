@@ -379,19 +379,18 @@ class JournalReader:
             return None
         return _record(line).answer
 
-    def catch_up(self, writer_id: str) -> int:
-        """Adds what a writer has journaled since, so that the work of a caller that died is not paid again.
+    def catch_up(self) -> int:
+        """Adds what all writers have journaled since, so that the work of a process that died is not paid again.
 
-        Reads the writer's new bytes (about a second for 256 MiB) and holds 24 bytes per record in memory; returns
-        how many keys are new.
+        Reads the new bytes (about a second for 256 MiB) and holds 24 bytes per record in memory; returns how many keys
+        are new. May run in a thread beside `get`.
         """
         before, numbers = len(self), {segment.name: number for number, segment in enumerate(self._known)}
         for path in segments(self._folder):
-            if path.stem.rpartition("-")[0] == writer_id:
-                if path.name not in numbers:
-                    numbers[path.name] = len(self._known)
-                    self._known.append(_Segment(path.name))
-                self._catch_up(numbers[path.name])
+            if path.name not in numbers:
+                numbers[path.name] = len(self._known)
+                self._known.append(_Segment(path.name))
+            self._catch_up(numbers[path.name])
         return len(self) - before
 
     def close(self) -> None:

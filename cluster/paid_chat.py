@@ -139,6 +139,7 @@ class JournaledChat:
 
     def __init__(self, paid: ChatModel, reader: JournalReader, writer: JournalWriter, tally: Tally) -> None:
         self._paid, self._reader, self._writer, self._tally = paid, reader, writer, tally
+        self._catching_up = asyncio.Lock()
 
     async def answer(self, request: ChatRequest) -> ChatAnswer:
         key = call_key(request.canonical(), request.item)
@@ -151,7 +152,8 @@ class JournaledChat:
         return _checked(answer)
 
     async def catch_up(self) -> None:
-        await asyncio.to_thread(self._reader.catch_up)
+        async with self._catching_up:
+            await asyncio.to_thread(self._reader.catch_up)
 
     async def close(self) -> None:
         await self._paid.close()

@@ -12,8 +12,10 @@ from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # of this process; what matters is raised as an exception
 
 import ray
+import ray.data
 
 from cluster.errors import UserError
 
@@ -56,3 +58,14 @@ def _connect(address: str | None, scratch: str | None) -> None:
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"cluster.address: no Ray answers at {address!r} ({reason})") from None
+
+
+def data_context() -> ray.data.DataContext:
+    """Ray Data's settings for one of our streams, in order and silent; those of the process stay as they are."""
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    context = ray.data.DataContext.get_current().copy()
+    context.execution_options.preserve_order = True
+    context.enable_progress_bars = False
+    context.enable_operator_progress_bars = False
+    context.print_on_execution_start = False
+    return context

@@ -5,8 +5,10 @@ Laps make the count exact: what failed in one is owed again in the next, and so 
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from actors.logic.plan import DialogueRule, Pool, Unit, dialogues, units
 from cluster.errors import Halt
 from cluster.manifest import Lap, Manifest
 from cluster.parts import part_path
+from cluster.session import data_context
 from pipelines.progress import RunView
 from pipelines.services import Services
 from pipelines.settings import Settings
@@ -84,38 +87,36 @@ def _run_lap(settings: Settings, manifest: Manifest, services: Services, view: R
 
 def _stream(owed: list[Unit], settings: Settings, services: Services) -> Iterator[dict[str, Any]]:
     """A summary for each unit as its part is written. Stopping early cancels what is under way."""
-    rule, folder = dialogue_rule(settings), str(settings.folder)
-    _quiet()
-
-    def expand(batch: dict[str, Any]) -> pa.Table:
-        [unit] = (Unit(**row | {"laps": tuple(row["laps"])}) for row in pa.Table.from_pydict(batch).to_pylist())
-        return table_of(unit, dialogues(unit, list(read_pools(Path(folder), unit.part)), rule))
-
-    stream = (
-        ray.data.from_items([asdict(unit) | {"laps": list(unit.laps)} for unit in owed], override_num_blocks=len(owed))
-        .map_batches(expand, batch_size=None, num_cpus=0.25)
-        .map_batches(
-            ConversationWriter,
-            fn_constructor_args=(folder, services.links.callers, services.links.meter),
-            batch_format="pyarrow",
-            batch_size=None,
-            num_cpus=0.25,
-            compute=ray.data.ActorPoolStrategy(
-                min_size=1,
-                max_size=settings.cluster.pools,
-                max_tasks_in_flight_per_actor=_IN_FLIGHT,
-                max_concurrent_calls_per_actor=_IN_FLIGHT,
-            ),
+    expand = partial(_expand, folder=settings.folder, rule=dialogue_rule(settings))
+    links = services.links
+    with ray.data.DataContext.current(data_context()):
+        stream = (
+            ray.data.from_items([{"unit": pickle.dumps(unit)} for unit in owed], override_num_blocks=len(owed))
+            .map_batches(expand, batch_size=None, batch_format="pyarrow", num_cpus=0.25)
+            .map_batches(
+                ConversationWriter,
+                fn_constructor_args=(str(settings.folder), links.callers, links.meter),
+                batch_format="pyarrow",
+                batch_size=None,
+                num_cpus=0.25,
+                compute=ray.data.ActorPoolStrategy(
+                    min_size=1,
+                    max_size=settings.cluster.pools,
+                    max_tasks_in_flight_per_actor=_IN_FLIGHT,
+                    max_concurrent_calls_per_actor=_IN_FLIGHT,
+                ),
+            )
         )
-    )
     for batch in stream.iter_batches(batch_size=None, batch_format="pyarrow"):
         yield from batch.select(SUMMARY.names).to_pylist()
 
 
-def _quiet() -> None:
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
+def _expand(batch: pa.Table, *, folder: Path, rule: DialogueRule) -> Iterator[pa.Table]:
+    """The dialogues of each unit as one block, read from its persona part and sampled."""
+    for pickled in batch.column("unit").to_pylist():
+        unit: Unit = pickle.loads(pickled)
+        rows = dialogues(unit, list(read_pools(folder, unit.part)), rule)
+        yield pa.Table.from_pylist([asdict(row) | {"unit": unit.name} for row in rows])
 
 
 def dialogue_rule(settings: Settings) -> DialogueRule:
@@ -124,11 +125,6 @@ def dialogue_rule(settings: Settings) -> DialogueRule:
     return DialogueRule(
         chosen.respondent_prompt, chosen.max_turns, chosen.context, chosen.sampling, settings.seed, chosen.max_tokens
     )
-
-
-def table_of(unit: Unit, rows: list[Any]) -> pa.Table:
-    """Dialogues as a block: a column for each field, and the unit's name in every row."""
-    return pa.Table.from_pylist([asdict(row) | {"unit": unit.name} for row in rows])
 
 
 _PERSONA_FIELDS = [field.name for field in fields(Persona)]

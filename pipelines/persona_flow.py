@@ -22,12 +22,12 @@ from cluster.digest_index import SeenSet
 from cluster.errors import Halt
 from cluster.manifest import Manifest
 from cluster.parts import part_path, write_part
-from pipelines.document_stream import stream, take_documents
 from pipelines.progress import RunView
 from pipelines.run_folder import SOURCE_FAILURES
-from pipelines.services import Services, persona_pools
+from pipelines.services import Services
 from pipelines.settings import Settings
 from pipelines.sources import Split
+from pipelines.sources.document_stream import stream, take_documents
 
 _PART_PERSONAS = 10_000
 _PART_DOCUMENTS = 1_000
@@ -49,15 +49,13 @@ def grow_personas(
 ) -> None:
     """Grow every document that the manifest does not count as done. `Halt` when the run cannot go on."""
     rule = GrowthRule(**manifest.facts["growth"])
-    flow = _Flow(settings, manifest, persona_pools(settings, settings.folder, services, rule), rule, view)
     total = manifest.facts["documents_counted"]
     view.begin("personas", "documents_done", manifest.personas.total("documents"), total)
-    try:
-        flow.run(splits)
-    finally:
-        for pool in flow.pools:
-            ray.kill(pool)
-        manifest.save()
+    with services.persona_pools(settings, settings.folder, rule) as pools:
+        try:
+            _Flow(settings, manifest, pools, rule, view).run(splits)
+        finally:
+            manifest.save()
     manifest.personas.done = True
     manifest.save()
     services.settle()
@@ -89,7 +87,7 @@ class _Flow:
     def __init__(
         self, settings: Settings, manifest: Manifest, pools: list[Any], rule: GrowthRule, view: RunView
     ) -> None:
-        self._settings, self._manifest, self.pools, self._view = settings, manifest, pools, view
+        self._settings, self._manifest, self._pools, self._view = settings, manifest, pools, view
         self._batch_rows = max(1, min(_PART_DOCUMENTS, _PART_PERSONAS // pool_size(rule.depth, rule.per_call)))
         self._buffers = [_Buffer() for _ in pools]
         self._pending: dict[Any, int] = {}
@@ -113,7 +111,7 @@ class _Flow:
                 while self._collect(timeout_s=0):
                     pass
                 self._view.raise_fault()
-        for owner in range(len(self.pools)):
+        for owner in range(len(self._pools)):
             self._send(owner)
         while self._pending:
             self._collect()
@@ -127,7 +125,7 @@ class _Flow:
         new = seen.add_new(digests)
         self._facts["documents_repeated"] += int((~new).sum())
         self._facts["documents_truncated"] += int(np.sum(table.column("truncated").to_numpy()[new]))
-        owners = digests % len(self.pools)
+        owners = digests % len(self._pools)
         for owner, buffer in enumerate(self._buffers):
             mine = table.filter(pa.array(new & (owners == owner)))
             for start in range(0, len(mine), self._batch_rows):
@@ -141,7 +139,7 @@ class _Flow:
             return
         while sum(one == owner for one in self._pending.values()) >= _IN_FLIGHT:
             self._collect()
-        self._pending[self.pools[owner].grow.remote(self._buffers[owner].batch())] = owner
+        self._pending[self._pools[owner].grow.remote(self._buffers[owner].batch())] = owner
 
     def _collect(self, timeout_s: float | None = None) -> bool:
         """Record one finished batch; False where none finished in time."""

@@ -106,7 +106,7 @@ def _make(settings: Settings, console: Console, manifest: Manifest, stages: Stag
         for name in actors.embedded_models:
             console.print(f"model: {name}, embedded on this machine", highlight=False)
         try:
-            with RunView(console, actors.links.meter, ledger) as view:
+            with RunView(console, actors.links.meter.handle(), ledger) as view:
                 if stages.personas and not manifest.personas.done:
                     grow_personas(settings, manifest, actors, splits, view)
                 if stages.conversations:

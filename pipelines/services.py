@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import ActorDiedError, RayActorError, RayTaskError
+from ray.exceptions import RayActorError, RayTaskError
 
 from actors.dedup_service import DedupService
 from actors.embedder import Embedder
@@ -22,22 +22,39 @@ from cluster.chat import ChatModel
 from cluster.errors import UserError
 from cluster.keys import Endpoint, Lanes, Secret
 from cluster.meter import Meter, Tally
+from cluster.named import Named, start
 from pipelines.settings import EMBEDDED, Settings, endpoints
 
 FOREVER = -1
+LASTING = {"max_restarts": FOREVER, "max_task_retries": FOREVER}
 _CALLER_SHARE = 256  # requests in flight that one caller process drives well
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Handles of the run's actors, and the names of the models that this run serves itself."""
+    """The run's actors by name, and the names of the models that this run serves itself."""
 
+    crew: _Crew
     links: Links
     embedded_models: list[str]
 
     def settle(self) -> None:
         """Have the meter count all that the callers did so far."""
-        ray.get([caller.flush.remote() for caller in self.links.callers])
+        self.crew.wait(*[(caller, "flush") for caller in self.links.callers])
+
+    @contextmanager
+    def persona_pools(self, settings: Settings, run_dir: Path, rule: GrowthRule) -> Iterator[list[Any]]:
+        """Handles of the persona pools, for as long as the block lasts."""
+        dedup = settings.personas.dedup
+        arguments = (str(run_dir), rule, dedup.scope, dedup.threshold, self.links)
+        names = [
+            self.crew.start(f"pool-{at}", PersonaPool, *arguments, num_cpus=0.25, **LASTING)
+            for at in range(settings.cluster.pools)
+        ]
+        try:
+            yield [name.handle() for name in names]
+        finally:
+            self.crew.dismiss(*names)
 
 
 def callers_needed(endpoints: list[Endpoint], low: int, high: int) -> int:
@@ -46,9 +63,7 @@ def callers_needed(endpoints: list[Endpoint], low: int, high: int) -> int:
     return max(low, min(high, -(-in_flight // _CALLER_SHARE)))
 
 
-def chat_maker(
-    targets: list[Endpoint], callers: int, journal: Path, timeout_s: float
-) -> Callable[[Tally], ChatModel]:
+def chat_maker(targets: list[Endpoint], callers: int, journal: Path, timeout_s: float) -> Callable[[Tally], ChatModel]:
     """What builds a caller's model in its own process; `openai` is imported there, not here."""
 
     def make(tally: Tally) -> ChatModel:
@@ -66,67 +81,75 @@ def chat_maker(
 @contextmanager
 def services(settings: Settings, run_dir: Path) -> Iterator[Services]:
     """The actors, up; `UserError` where a model cannot be loaded."""
-    started: list[Any] = []
-
-    def start(kind: type, *arguments: Any, **options: Any) -> Any:
-        handle = ray.remote(kind).options(**options).remote(*arguments)
-        started.append(handle)
-        return handle
-
+    crew = _Crew(f"populace-{uuid.uuid4().hex[:12]}")
     try:
-        meter = start(Meter, num_cpus=0)
-        dedup = settings.personas.dedup
-        lasting = {"max_restarts": FOREVER, "max_task_retries": FOREVER}
-        embedders, deduper = [], None
-        if dedup.scope is not Scope.NONE:
-            embedders = [start(Embedder, dedup.model, num_cpus=0.5, **lasting)]
-        if dedup.scope is Scope.CORPUS:
-            log = str(run_dir / "dedup")
-            deduper = start(DedupService, dedup.threshold, embedders, log, dedup.model, num_cpus=0.25, **lasting)
-        targets, served = _with_embedded(endpoints(settings), start)
+        meter = crew.start("meter", Meter, num_cpus=0)
+        embedders, deduper = _dedup(settings, run_dir, crew)
+        targets, served = _with_embedded(endpoints(settings), crew)
         count = callers_needed(targets, settings.cluster.callers.min, settings.cluster.callers.max)
         make = chat_maker(targets, count, run_dir / "journal", settings.llm.timeout_s)
-        callers = [start(LLMCaller, make, meter, num_cpus=0.25, max_restarts=FOREVER) for _ in range(count)]
-        _await([handle.pid.remote() for handle in callers] + ([deduper.size.remote()] if deduper else []))
-        yield Services(Links(callers, embedders, deduper, meter), served)
+        callers = [
+            crew.start(f"caller-{at}", LLMCaller, make, meter, num_cpus=0.25, max_restarts=FOREVER)
+            for at in range(count)
+        ]
+        crew.wait(*[(name, "pid") for name in callers], *[(name, "size") for name in [deduper] if name])
+        yield Services(crew, Links(callers, embedders, deduper, meter), served)
     finally:
-        for handle in reversed(started):
-            ray.kill(handle)
+        crew.dismiss()
 
 
-def persona_pools(settings: Settings, run_dir: Path, services: Services, rule: GrowthRule) -> list[Any]:
-    """The persona pool actors, which die of nothing but their own process and are then made again by Ray."""
-    dedup = settings.personas.dedup
-    kind = ray.remote(PersonaPool).options(num_cpus=0.25, max_restarts=FOREVER, max_task_retries=FOREVER)
-    return [
-        kind.remote(str(run_dir), rule, dedup.scope, dedup.threshold, services.links)
-        for _ in range(settings.cluster.pools)
-    ]
+class _Crew:
+    """Actors that were started under names in one namespace, to be ended together."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+        self._handles: dict[Named, Any] = {}
+
+    def start(self, name: str, kind: type, *arguments: Any, **options: Any) -> Named:
+        named = Named(name, self._namespace)
+        self._handles[named] = start(kind, named, *arguments, **options)
+        return named
+
+    def wait(self, *asked: tuple[Named, str]) -> list[Any]:
+        """Answers of argumentless methods, which come once their actors are up; `UserError` as an actor raised it."""
+        try:
+            return list(ray.get([getattr(self._handles[name], method).remote() for name, method in asked]))
+        except RayTaskError as error:
+            if isinstance(error.cause, UserError):
+                raise UserError(str(error.cause)) from None
+            raise
+        except RayActorError as error:
+            raise UserError(f"an actor did not start: {' '.join(str(error).split())[:300]}") from None
+
+    def dismiss(self, *names: Named) -> None:
+        """End the actors of these names, or all."""
+        for name in names or reversed(list(self._handles)):
+            ray.kill(self._handles.pop(name))
 
 
-def _with_embedded(targets: list[Endpoint], start: Callable[..., Any]) -> tuple[list[Endpoint], list[str]]:
+def _dedup(settings: Settings, run_dir: Path, crew: _Crew) -> tuple[list[Named], Named | None]:
+    chosen = settings.personas.dedup
+    if chosen.scope is Scope.NONE:
+        return [], None
+    embedders = [crew.start("embedder-0", Embedder, chosen.model, num_cpus=0.5, **LASTING)]
+    if chosen.scope is Scope.DOCUMENT:
+        return embedders, None
+    log = str(run_dir / "dedup")
+    arguments = (chosen.threshold, embedders, log, chosen.model)
+    return embedders, crew.start("dedup", DedupService, *arguments, num_cpus=0.25, **LASTING)
+
+
+def _with_embedded(targets: list[Endpoint], crew: _Crew) -> tuple[list[Endpoint], list[str]]:
     """Endpoints whose `embedded` ones have become the address and key of a server in an actor of this run."""
     ready, served = [], []
-    for target in targets:
+    for at, target in enumerate(targets):
         if target.base_url != EMBEDDED:
             ready.append(target)
             continue
         from actors.model_server import ModelServer
 
-        server = start(ModelServer, target.model, num_cpus=1)
-        [(url, key)] = _await([server.endpoint.remote()])
+        server = crew.start(f"model-server-{at}", ModelServer, target.model, num_cpus=1)
+        [(url, key)] = crew.wait((server, "endpoint"))
         ready.append(replace(target, base_url=url, keys=[(f"{target.name} (embedded)", Secret(key))]))
         served.append(target.model)
     return ready, served
-
-
-def _await(references: list[Any]) -> list[Any]:
-    """Their values; a `UserError` raised in an actor is raised here as it was there."""
-    try:
-        return list(ray.get(references))
-    except RayTaskError as error:
-        if isinstance(error.cause, UserError):
-            raise UserError(str(error.cause)) from None
-        raise
-    except (ActorDiedError, RayActorError) as error:
-        raise UserError(f"an actor did not start: {' '.join(str(error).split())[:300]}") from None

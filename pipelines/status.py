@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster.errors import UserError
-from cluster.files import RunLock
+from cluster.files import is_held
 from cluster.manifest import Manifest, load
 from pipelines.closing import metrics, summary_table
 from pipelines.run import totals
@@ -36,7 +36,7 @@ def show(run_dir: Path, console: Console) -> None:
 
 
 def _state(run_dir: Path, manifest: Manifest, found: dict[str, Any]) -> str:
-    if RunLock.held(run_dir):
+    if is_held(run_dir):
         stage = found.get("stage") or "starting"
         return f"running, {stage} {found.get(stage, 0):,.0f}"
     if manifest.conversations.done:

@@ -2,11 +2,12 @@
 
     python tests/model_server.py --port 0 --latency 0.05 --keys k1,k2 --share reset=0.1,500=0.2
 
-prints one line, `{"port": …, "base_url": …, "pid": …}`, and then nothing. Binds 127.0.0.1, and dies with the thread that
-started it (Linux). Knows nothing of populace: it sees requests alone.
+prints one line, `{"port": …, "base_url": …, "pid": …}`, and then nothing. Binds 127.0.0.1, and dies with the thread
+that started it (Linux). Knows nothing of populace: it sees requests alone.
 
 Served: `POST /v1/chat/completions`, `GET /v1/models`, `GET` and `POST /control` (read and change `Options`, JSON),
-`POST /control/reset` (forget counts and log), `GET /control/stats`, `GET /control/log?offset=0&limit=10000` (JSON lines).
+`POST /control/reset` (forget counts and log), `GET /control/stats`, `GET /control/log?offset=0&limit=10000` (a JSON
+object per line).
 
 An answer is a function of messages, seed and response_format, in any process and order. A fault is chosen by, in this
 order: who asks (`keys`, `dying`), what is asked (`models`, `refuse`, `marker`), when (`storm`, `rpm`, `tpm`), the how
@@ -65,6 +66,7 @@ NAMED_FAULTS = (
 _UNUSABLE = frozenset({"reset", "truncated", "html_200", "error_200", "no_choices"})
 """200s that bring the client nothing: not counted as paid."""
 
+_RETRY_AFTER_FORMS = ("seconds", "ms", "date", "reset", "none")
 _LOG_RECORD = struct.Struct("<dQfIIHHHH")
 _FORGET_HASHES_AT = 4_000_000
 
@@ -95,6 +97,7 @@ class Options:
     refuse: list[str] = field(default_factory=list)  # body fields that get 400, or json_schema, json_object
     usage: bool = True
     reasoning: bool = False  # a reasoning_content beside the content
+    alike: float = 0.0  # share of personas that are near-duplicates of one of `ALIKE` others
     slow_s: float = 5.0
     drip_s: float = 2.0
     hang_s: float = 0.0  # 0: for ever
@@ -124,9 +127,11 @@ def _read_value(name: str, old: object, value: object) -> object:
         if not isinstance(pairs, dict):
             raise ValueError(f"{name} must be a mapping, got {value!r}")
         return _read_pairs(name, pairs)
-    if isinstance(old, str) or not isinstance(value, (int, float)) or isinstance(old, bool) != isinstance(value, bool):
-        if isinstance(old, str) and isinstance(value, str):
-            return value
+    if isinstance(old, str):
+        if value not in _RETRY_AFTER_FORMS:
+            raise ValueError(f"{name} must be one of {', '.join(_RETRY_AFTER_FORMS)}, got {value!r}")
+        return value
+    if not isinstance(value, (int, float)) or isinstance(old, bool) != isinstance(value, bool):
         raise ValueError(f"{name} must be a {type(old).__name__}, got {value!r}")
     return type(old)(value)
 
@@ -135,7 +140,9 @@ def _read_pairs(name: str, pairs: dict[str, object]) -> dict[str, object]:
     if name == "share":
         return {_fault(key): float(str(value)) for key, value in pairs.items()}
     if name == "storm":
-        return {_fault(key.partition("@")[0]) + "".join(key.partition("@")[1:]): float(str(v)) for key, v in pairs.items()}
+        for key in pairs:
+            _fault(key.partition("@")[0])
+        return {key: float(str(value)) for key, value in pairs.items()}
     if name == "dying":
         for value in pairs.values():
             start, _, fault = str(value).partition(":")
@@ -417,15 +424,18 @@ class ModelServer:
         call.item, call.model = asked.item, asked.model
         call.prompt_tokens = asked.prompt_tokens
         if options.models and asked.model not in options.models:
-            return self._refuse(call, "404", f"The model `{asked.model}` does not exist or you do not have access to it.")
+            return self._refuse(call, "404", f"The model `{asked.model}` does not exist.")
         if param := asked.uses(options.refuse):
             return self._refuse(call, "400", f"'{param}' is not supported with this model.", param)
-        fault = self._choose_fault(call, asked, raw)
+        fault = self._choose_fault(call, asked)
         if fault and fault.isdigit() and int(fault) < 500:
             return self._refuse(call, fault)
         if fault in ("insufficient_quota", "content_filter_400"):
             return self._refuse(call, fault)
-        body = asked.answer(fault, options)
+        try:
+            body = asked.answer(fault, options)
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+            return self._refuse(call, "400", f"Invalid schema for response_format: {error!r}", "response_format")
         call.completion_tokens = asked.completion_tokens
         if (options.rpm or options.tpm) and (refusal := self._limit(call)):
             return refusal
@@ -440,7 +450,7 @@ class ModelServer:
         start, _, fault = said.partition(":")
         return (fault or "401") if call.ledger.requests > int(start) else ""
 
-    def _choose_fault(self, call: Call, asked: Asked, raw: bytes) -> str:
+    def _choose_fault(self, call: Call, asked: Asked) -> str:
         attempt, count = self.truth.attempt(call.item), self.script_at
         self.script_at += 1
         for text, fault in self.options.marker.items():
@@ -468,8 +478,8 @@ class ModelServer:
         tokens, now = call.prompt_tokens + call.completion_tokens, call.arrived
         call.ledger.slide(now, self.options.window_s)
         if wait := call.ledger.wait_s(now, tokens, self.options):
-            call.completion_tokens = 0
-            return self._refuse(call, "429", "Rate limit reached", wait_s=wait)
+            call.fault = "limit"
+            return self._refuse(call, "429", "Rate limit reached for this key.", wait_s=wait)
         call.ledger.admit(now, tokens)
         return None
 
@@ -599,7 +609,7 @@ class ModelServer:
             self.storm_until = {name: now + seconds for name, seconds in self.options.storm.items()}
 
 
-_HTML = b"<html>\r\n<head><title>Bad Gateway</title></head>\r\n<body><center><h1>Bad Gateway</h1></center></body>\r\n</html>"
+_HTML = b"<html>\r\n<head><title>Bad Gateway</title></head>\r\n<body><h1>Bad Gateway</h1></body>\r\n</html>\r\n"
 _REFUSALS: dict[str, tuple[int, str, str | None, str]] = {
     "401": (401, "invalid_request_error", "invalid_api_key", "Incorrect API key provided."),
     "403": (403, "invalid_request_error", "access_denied", "You are not allowed to use this model."),
@@ -701,7 +711,7 @@ class Asked:
     def answer(self, fault: str, options: Options) -> bytes:
         """The body of a 200; sets `completion_tokens`."""
         limit = self.body.get("max_completion_tokens") or self.body.get("max_tokens")
-        choices = [self._choice(number, fault, limit) for number in range(int(self.body.get("n") or 1))]
+        choices = [self._choice(number, fault, limit, options) for number in range(int(self.body.get("n") or 1))]
         used = sum(-(-len(choice["message"]["content"] or "") // 4) for choice in choices)
         self.completion_tokens = used
         if options.reasoning:
@@ -715,11 +725,14 @@ class Asked:
             "choices": [] if fault == "no_choices" else choices,
         }
         if options.usage:
-            total = self.prompt_tokens + used
-            completion["usage"] = {"prompt_tokens": self.prompt_tokens, "completion_tokens": used, "total_tokens": total}
+            completion["usage"] = {
+                "prompt_tokens": self.prompt_tokens,
+                "completion_tokens": used,
+                "total_tokens": self.prompt_tokens + used,
+            }
         return json.dumps(completion, separators=(",", ":")).encode()
 
-    def _choice(self, number: int, fault: str, limit: int | None) -> dict[str, Any]:
+    def _choice(self, number: int, fault: str, limit: int | None, options: Options) -> dict[str, Any]:
         finish = "stop"
         text: str | None
         if fault == "content_filter":
@@ -727,9 +740,10 @@ class Asked:
         elif fault == "empty":
             text = ""
         else:
-            text = self._text(Draw(self.key + bytes([number])), fault)
-            if fault == "length" or (limit and len(text) > 4 * limit):
-                text, finish = text[: min(len(text) // 2 if fault == "length" else len(text), 4 * (limit or 10**9))], "length"
+            text = self._text(Draw(self.key + bytes([number]), options.alike), fault)
+            room = len(text) // 2 if fault == "length" else 4 * (limit or len(text))
+            if room < len(text):
+                text, finish = text[:room], "length"
         refusal = "I'm sorry, I can't assist with that." if fault == "content_filter" else None
         message = {"role": "assistant", "content": text, "refusal": refusal}
         return {"index": number, "message": message, "logprobs": None, "finish_reason": finish}
@@ -742,7 +756,7 @@ class Asked:
         if kind == "json_schema":
             schema = form["json_schema"]["schema"]
             value = Filled(schema, draw, short=fault == "short").value(schema)
-        elif (by_word := self._personas_by_word(draw, fault == "short")) is not None:
+        elif (by_word := self._personas_by_word(draw, short=fault == "short")) is not None:
             value = by_word
         elif kind == "json_object":
             value = {"answer": self._chat(draw)}
@@ -752,17 +766,19 @@ class Asked:
         return f"Here you are:\n```json\n{text}\n```" if fault == "fenced" else text
 
     def _personas_by_word(self, draw: Draw, short: bool) -> object:
-        """Personas where the end of the last user message, or of the system message, asks for them as JSON; else None."""
+        """Personas where the end of the last or of the first message asks for them as JSON; else None."""
         first, last = self.texts[0][1][-300:], self.texts[-1][1][-1000:]
         place = next((text for text in (last, first) if "JSON" in text and _PERSONAS_AS_JSON.search(text)), None)
-        if place is None:
+        if place is None and not ("JSON" in last and "persona" in last.lower()):
             return None
-        asked = {name.lower() for name in _PERSONAS_AS_JSON.findall(place)}
-        if "personas" not in asked:
+        asked = {name.lower() for name in _PERSONAS_AS_JSON.findall(place or "")}
+        if asked == {"persona"}:
             return {"persona": persona(draw)}
-        found = [one or other for one, other in _COUNT.findall(place) or _COUNT.findall(self.texts[-1][1])]
+        found = [one or other for one, other in _COUNT.findall(place or last) or _COUNT.findall(self.texts[-1][1])]
         count = int(found[0]) if found else 5
         people = range(count // 2 if short else count)
+        if not asked:
+            return [persona(draw) for _ in people]
         if "persona" not in asked:
             return {"personas": [persona(draw) for _ in people]}
         return {"personas": [{"relation": draw.one(RELATIONS), "persona": persona(draw)} for _ in people]}
@@ -788,7 +804,11 @@ def _text(content: object) -> str:
 
 def _sentence(draw: Draw, shapes: list[str], words: list[str]) -> str:
     return draw.one(shapes).format(
-        a=draw.one(words).lower(), b=draw.one(words).lower(), thing=draw.one(THINGS), deed=draw.one(WISHES), how=draw.one(MANNERS)
+        a=draw.one(words).lower(),
+        b=draw.one(words).lower(),
+        thing=draw.one(THINGS),
+        deed=draw.one(WISHES),
+        how=draw.one(MANNERS),
     )
 
 
@@ -799,10 +819,10 @@ def _short_hash(data: bytes) -> int:
 class Draw:
     """Choices derived from `key`: an endless number in a mixed base, 512 bits of hash at a time."""
 
-    __slots__ = ("_block", "_key", "_left")
+    __slots__ = ("_block", "_key", "_left", "alike")
 
-    def __init__(self, key: bytes) -> None:
-        self._key, self._block, self._left = key, 0, 0
+    def __init__(self, key: bytes, alike: float = 0.0) -> None:
+        self._key, self._block, self._left, self.alike = key, 0, 0, alike
 
     def below(self, size: int) -> int:
         """Uniform in 0 … size − 1; `size` up to 2³²."""
@@ -926,7 +946,10 @@ def _describing(properties: dict[str, Any]) -> str | None:
 
 
 def persona(draw: Draw) -> str:
-    """One sentence about one person, of a hundred characters or two."""
+    """One sentence about one person, of 60 to 220 characters."""
+    if draw.alike and draw.below(1_000_000) < draw.alike * 1_000_000:
+        same = persona(Draw(b"alike%d" % draw.below(ALIKE)))
+        return same[:-1] + draw.one(AFTERTHOUGHTS)
     return draw.one(SHAPES).format_map(_Person(draw))
 
 
@@ -946,7 +969,7 @@ def _with_article(text: str) -> str:
 
 
 def _named(draw: Draw) -> str:
-    """"a patient bee inspector", "an oboe maker"."""
+    """An article, perhaps a quality, and an occupation: "a shy notary"."""
     work = draw.one(OCCUPATIONS)
     return _with_article(f"{draw.one(MANNER_WORDS)} {work}" if draw.below(2) else work)
 
@@ -992,7 +1015,9 @@ def _read_arguments(arguments: list[str]) -> tuple[Options, int]:
 
 
 async def _serve(options: Options, port: int) -> None:
-    server = web.Server(ModelServer(options).handle, access_log=None, keepalive_timeout=600.0)
+    server = web.Server(
+        ModelServer(options).handle, access_log=None, keepalive_timeout=600.0, request_factory=_large_request
+    )
     runner = web.ServerRunner(server)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port, backlog=4096)
@@ -1002,8 +1027,333 @@ async def _serve(options: Options, port: int) -> None:
     await asyncio.Event().wait()
 
 
+def _large_request(*parts: Any) -> web.BaseRequest:
+    return web.BaseRequest(*parts, asyncio.get_running_loop(), client_max_size=64 * 2**20)
+
+
 # ---- words --------------------------------------------------------------------------------------------------------
-#WORDS#
+
+
+def _list(text: str) -> list[str]:
+    found = [" ".join(item.split()) for item in text.split("|")]
+    return list(dict.fromkeys(item for item in found if item))
+
+
+OCCUPATIONS = _list("""
+accordion repairer | actuary | acupuncturist | air traffic controller | allergist | ambulance driver |
+anaesthetist | animal shelter manager | antique clock restorer | apiary inspector | apple grower | arborist |
+archivist | asylum lawyer | auctioneer | audiologist | baggage handler | bailiff | ballet teacher | bank teller |
+barber | barista | bassoonist | beekeeper | bicycle courier | biology teacher | blacksmith | blood bank technician |
+boatbuilder | bookbinder | bookkeeper | bridge inspector | brewer | bricklayer | bus driver | butcher |
+call centre agent | camel herder | car mechanic | cardiologist | care home nurse | carpenter | cartographer |
+cashier | cattle farmer | cellist | chemistry student | chess coach | childminder | chimney sweep |
+choir conductor | circus acrobat | civil servant | cleaner | climate modeller | coal miner | cocoa farmer |
+coffee roaster | comic book artist | community organiser | compliance officer | conference interpreter | coroner |
+costume designer | court stenographer | crane operator | cricket umpire | crime reporter | customs officer |
+dairy farmer | dance therapist | data engineer | debt counsellor | dental hygienist | dermatologist | detective |
+dietitian | disc jockey | district judge | dog groomer | dockworker | documentary maker | doula | drone pilot |
+dry cleaner | economist | electrician | elevator technician | embroiderer | emergency dispatcher | epidemiologist |
+estate agent | event caterer | factory foreman | falconer | farrier | fashion buyer | ferry captain | firefighter |
+fisheries biologist | fishmonger | flight attendant | florist | flute maker | food bank volunteer |
+forensic accountant | forest ranger | foster parent | fruit picker | funeral director | furniture mover |
+game developer | garbage collector | gardener | gas fitter | genealogist | geologist | glassblower | goat herder |
+goldsmith | grant writer | grave digger | greengrocer | gym instructor | hairdresser | hardware store owner |
+harbour pilot | hat maker | heart surgeon | helicopter mechanic | high school principal | historian of medicine |
+horse trainer | hospital chaplain | hotel receptionist | house painter | housing activist | hydrologist |
+ice cream vendor | illustrator of children's books | immigration clerk | insurance adjuster | irrigation engineer |
+jazz drummer | jewellery appraiser | joiner | journalism student | kindergarten teacher | kite maker |
+lab technician | landlord | landscape architect | laundry owner | law student | letter carrier | librarian |
+lifeguard | lighthouse keeper | linguist | locksmith | logistics planner | long-haul trucker | lumberjack |
+machine learning researcher | maid | market researcher | marriage counsellor | mathematics tutor | meat inspector |
+medical coder | merchant sailor | meteorologist | midwife | milliner | mime | monk | mortgage broker |
+mosque caretaker | motorcycle taxi driver | mountain guide | museum guard | mushroom forager | music critic |
+nail technician | nanny | naval officer | neurologist | night porter | notary | novelist | nuclear plant operator |
+nutritionist | oceanographer | olive farmer | opera singer | optician | orchestra librarian | ornithologist |
+osteopath | oyster farmer | paediatric nurse | paralegal | park warden | parking attendant | parole officer |
+pastry chef | patent examiner | pawnbroker | pediatrician | perfumer | pest controller | petrol station attendant |
+pharmacist | philosophy lecturer | physiotherapist | piano tuner | pig farmer | plasterer | plumber | podcast host |
+poet | police sergeant | pollster | postdoctoral physicist | potter | prison guard | prop maker | prosthetist |
+psychiatrist | public defender | puppeteer | quality inspector | quarry worker | rabbi | radio astronomer |
+radiographer | rail signaller | real estate developer | refugee caseworker | restaurant critic | rice farmer |
+roofer | rugby coach | salmon farmer | sanitation engineer | sausage maker | school bus driver | school caretaker |
+screenwriter | sculptor | seamstress | security guard | seismologist | sheep shearer | shoe repairer |
+sign language interpreter | ski instructor | social worker | software tester | soil scientist | sommelier |
+sound engineer | speech therapist | sports physician | stained-glass maker | stamp dealer | statistician |
+steelworker | stockbroker | street musician | street food cook | structural engineer | stunt performer | surveyor |
+sushi chef | swimming teacher | tailor | tannery worker | tattoo artist | tax inspector | taxi driver |
+taxidermist | tea picker | telescope maker | theatre prompter | tile setter | toll collector | tour guide |
+town mayor | toy inventor | traffic warden | translator | trawler deckhand | trial judge | tugboat engineer |
+typographer | umbrella repairer | union organiser | upholsterer | urban planner | used car dealer |
+vaccine researcher | veterinarian | video editor | vineyard owner | violin maker | waiter | warehouse picker |
+watchmaker | water treatment operator | weaver | web designer | wedding photographer | weightlifter | welder |
+whale watcher | wheelchair athlete | wind turbine technician | window cleaner | wood carver | yoga teacher |
+youth pastor | zookeeper
+""")
+
+MANNER_WORDS = _list("""
+retired | newly qualified | part-time | self-taught | third-generation | widowed | cheerful | impatient |
+soft-spoken | stubborn | meticulous | absent-minded | sceptical | devout | outspoken | shy | restless | frugal |
+overworked | nearsighted | semi-retired | freelance | unemployed | seasonal | apprentice | trilingual | deaf |
+left-handed | colour-blind | wry | recently divorced | homesick | superstitious | thrifty | ambitious |
+disillusioned | gentle | gruff | talkative | bookish | diabetic | night-shift | undocumented | award-winning |
+veteran | reluctant | idealistic | burnt-out | methodical | vain | sleepless | formerly homeless | patient |
+punctual | sarcastic | curious | proud | lonely | well-travelled | nostalgic
+""")
+
+PLACES = _list("""
+in Lagos | in rural Bavaria | on the Faroe Islands | in Osaka | in a suburb of Cleveland | in Tromsø | in Medellín |
+in the Scottish Highlands | in Nairobi | in Ulaanbaatar | on the coast of Maine | in Palermo | in Tbilisi |
+in Mumbai | in the Atacama desert | in Winnipeg | in Marrakesh | in Gdańsk | in Hanoi | in the Ozarks |
+in Reykjavík | in Addis Ababa | in a Cornish fishing village | in São Paulo | in Adelaide | in Tallinn |
+in Kathmandu | in Detroit | on Crete | in Jakarta | in the Yukon | in Lyon | in Accra | in Bogotá | in Novosibirsk |
+in the Punjab | in Belfast | in Manila | in Phoenix | in Zanzibar | in the Swiss Alps | in Baku | in Montevideo |
+in Kyoto | in Tulsa | in Dakar | in Sarajevo | in Chengdu | in the Mississippi delta | in Auckland | in Lisbon |
+in Amman | in Quito | in Leipzig | in Honolulu | in Karachi | in Galway | in Windhoek | in Hokkaido | in Naples |
+in the Black Forest | in Havana | in Perth | in Cracow | in Colombo | in Salt Lake City | in Antwerp | in Kigali |
+in Busan | in Patagonia | in Marseille | in Tehran | in Halifax | in Kampala | in Bristol | in the Sahel |
+in Vilnius | in Guadalajara | in the Mekong delta | in Baltimore | in Turku | in Algiers | in Christchurch |
+in Lima | in Split | in Appalachia | in Chennai | in Bergen | in Beirut | in the Outback | in Seville | in Almaty |
+in New Orleans | in Dublin | on Sicily's south coast | in Lahore | in Rotterdam | in Maputo | in Taipei |
+in Anchorage | in La Paz | in Graz | in Casablanca | in a Navajo community in Arizona | in Bratislava |
+in Hyderabad | in the Hebrides | in Santiago | in Stuttgart | in Yerevan | in Portland | in Luanda |
+in Kuala Lumpur | in the Jura | in Asunción | in Gothenburg | in Memphis | in Ankara | in Dhaka | in Plymouth |
+in Port Louis | in Sapporo | in Chișinău | in the Ruhr valley | in Port Moresby | in Tucson | in Bilbao |
+in Samarkand | in Liverpool | in Suva | in Harare | in the Transkei | in Poznań | in Thunder Bay | in Oaxaca |
+in Ljubljana | in Gaza | in Milwaukee | in Vientiane | in Nuuk | in Odesa | in Cardiff | in Jaipur | in Fresno |
+in Brno | in the Camargue | in Bamako | in Cusco | in Hobart | in Bucharest | in Wuhan | in El Paso | on Gotland |
+in Abidjan | in Nagasaki | in Aberdeen | in the Po valley | in Riga | in Tijuana | in Bangkok | in Ghent |
+in Omaha | in Alexandria | in Zagreb | in Recife | on Vancouver Island | in Lublin | in Shiraz | in Murmansk |
+in Brisbane | in Valparaíso | in Kumasi | in Toulouse | in a mill town in Lancashire | in Ho Chi Minh City |
+in Boise | in Thessaloniki | in Davao | in the Appenzell | in Skopje
+""")
+
+DOES = _list("""
+keeps pigeons on the roof | raises three children alone | plays the tuba in a brass band |
+sends half the wages home | reads only science fiction | swims in the sea every morning |
+cannot drive and never learned | collects old maps | cares for a mother with dementia |
+coaches a girls' football team | bakes sourdough for the whole street |
+votes in every election and trusts no party | shares a flat with four students | is learning Portuguese from songs |
+never finished school | sleeps badly since the flood | restores motorcycles in a shed | sings in a gospel choir |
+writes letters to newspapers | has never owned a smartphone | lost a leg in an accident |
+hosts a weekly poker night | is expecting twins | walks with a guide dog | lives on a houseboat |
+prays five times a day | runs ultramarathons | grows chillies on the balcony | stammers when nervous |
+is paying off gambling debts | translates for the neighbours | watches birds with a home-made telescope |
+volunteers at a hospice | eats no meat and says so | is in remission from leukaemia | knits during meetings |
+has two jobs and no car | keeps a diary in shorthand | argues about football with strangers |
+is being evicted in spring | studies law at night | rebuilt the house after an earthquake | owns eleven cats |
+is married to a soldier abroad | tinkers with ham radio | teaches grandchildren to fish |
+speaks a language with few speakers | does crosswords in ink | distrusts doctors |
+is deep in a lawsuit with a brother | cooks from a grandmother's notebook | sits on the parish council |
+is raising a child with autism | moderates a forum about mushrooms | hunts deer each autumn | fasts on Fridays |
+counts every calorie | plays online chess until dawn | left a strict religious community | is saving every receipt |
+has a pilot's licence | fears open water | makes dolls' houses | works beside an ex-husband |
+commutes three hours a day | has been sober for nine years | trades cryptocurrency at lunch |
+quotes Persian poetry | adopted a teenager last year | is allergic to almost everything |
+built a synthesiser from scrap | goes to every town meeting | keeps the books of a mosque |
+dances tango on Thursdays | photographs abandoned factories | is hard of hearing |
+repairs neighbours' radios for nothing | drinks too much coffee and sleeps four hours |
+is studying for a citizenship test | supports an orphanage | dreams in two languages |
+has been on strike for a month | wears only second-hand clothes | has a blog about bus timetables |
+is waiting for a kidney | owes money to a cousin | raises rabbits for show | learned to read at forty |
+sells jam at the weekly market | edits a fanzine | has twelve siblings | mends nets in winter |
+keeps a shop that nobody enters | climbs frozen waterfalls | tutors refugees in algebra |
+is colourful in dress and careful in speech | follows every trial at the courthouse | believes in ghosts |
+records dying dialects | has survived two shipwrecks | is the first in the family at university |
+checks the weather every hour | hates email | plays bass in a punk trio | rents out a room to tourists |
+rides a horse to work | is caring for a stroke patient at home | hoards newspapers | practises calligraphy |
+was deported once | runs the village's only library | brews cider in the cellar | meditates at dawn |
+is on probation | campaigns against a dam | plays in a wheelchair rugby league |
+weaves baskets while listening to podcasts | studies the Talmud | has a stall of phone cases |
+keeps a vegetable plot by the railway | invents board games | pays for everything in cash |
+takes part in medical trials for money | never misses a funeral | follows a strict budget
+""")
+
+WISHES = _list("""
+open a second-hand bookshop | see the northern lights | buy back the family farm | get a work permit |
+learn to swim | publish a cookbook | send a daughter to medical school | retire to the mountains |
+start a cooperative | find a lost brother | pass the driving test | pay off the mortgage | record an album |
+win the regional championship | build a wooden boat | move closer to the sea | understand the new pension rules |
+get the river cleaned up | set up a free clinic | quit smoking before a wedding | restore a ruined chapel |
+write a crime novel | adopt a second child | teach at a university | walk the Camino | save the local cinema |
+switch to renewable heating | earn a pilot's licence | speak without an accent | get a fair trial |
+invent a cheaper water filter | plant a thousand trees | visit a grave in Argentina | master the cello |
+bring back the night bus | run for the town council | prove an old theory wrong | hire a first employee |
+lower the blood pressure without pills | sell honey abroad | design a video game | make peace with a father |
+learn to code | photograph a snow leopard | start over in another country | keep the village school open |
+get a diagnosis at last | finish a doctorate begun twenty years ago | grow giant pumpkins | stop the motorway |
+be taken seriously by the board | perform at a festival | train guide dogs | find an honest accountant |
+live without plastic | sail around Iceland | reunite the old band | hand the shop to a niece | become a citizen |
+set a record in freediving | understand teenagers | buy a prosthetic hand | breed a disease-resistant tomato |
+read the whole of Proust | bring a sister over from Syria | install solar panels | cook for a president |
+learn sign language | own a house with a garden | leave the night shift | open a bakery without gluten |
+win back an ex-wife | file a patent | digitise the parish records | climb Kilimanjaro | raise the minimum wage |
+get a grandson off drugs | translate a saga | start a podcast about bridges | keep bees in the city |
+stage a musical | recover a stolen violin | survive until the harvest | coach at the Olympics |
+rebuild a classic car | be left in peace | meet a favourite author | cut the hospital's waiting list |
+grow old with dignity | found a choir | live off the grid | take a first holiday in ten years |
+fight a parking fine | learn to say no | uncover a corruption scandal | switch careers at fifty |
+make the perfect espresso | rescue racing greyhounds | map every well in the district |
+get custody of the children | write to a prisoner | teach robots to fold laundry | end a family feud |
+study astronomy | buy a tractor | perfect a card trick | bring theatre to prisons | find the right school |
+join the coastguard | learn what really happened in the war | make a documentary about eels | earn enough to marry |
+stop being afraid of flying | swim across the strait | leave something to the grandchildren |
+get through the winter | open a repair café
+""")
+
+WORRIES = _list("""
+the well is running dry | the rent goes up again | a machine will take over the work | the cough is not harmless |
+the harvest fails a third time | the eldest son is in bad company | the pension will not last |
+nobody will take over the business | the visa expires in June | the dialect dies out |
+the landlord sells the house | the children forget where they come from | the eyes get worse | the union gives in |
+the bees do not come back | the sea takes the house | the exam cannot be passed | the debts come to light |
+the factory moves abroad | the new boss hates women | the dog outlives its owner | the archive gets thrown away |
+the glacier is going | the marriage is over | the parish closes | the vaccine was rushed | the town has no future |
+the twins come too early | the phone knows too much | the antibiotics stop working |
+the trains never run on time again | the cooperative is badly led | a rival copies the recipe |
+the war comes closer | the insulin gets dearer | the hands start to shake | the school only teaches for tests |
+the data are wrong | the police will not listen | the savings melt away | the forest burns again |
+the audience stays at home | a mistake at work is found out | the operation leaves scars |
+the daughter marries the wrong man | the bridge is unsafe | the old friends are all dying |
+the customers want everything for nothing | the baby does not sleep | the fish are gone
+""")
+
+PASTS = _list("""
+spent ten years at sea | grew up in an orphanage | fled a civil war | once played in a national team |
+studied theology | served in the army | ran a nightclub | was a child actor | farmed ostriches |
+lost everything in a fire | drove a tank | sold encyclopaedias door to door | worked on oil rigs | was a nun |
+won a lottery and spent it | taught in a desert school | danced in a revue | survived polio |
+cleaned offices at night | built dams in Ghana | was raised by grandparents | dropped out of a physics degree |
+went to prison for a protest | crossed the Sahara on foot | cooked on a submarine | nursed in a refugee camp |
+inherited a haunted house | wrote speeches for a minister | mined tin | modelled for catalogues |
+broke horses in Wyoming | smuggled books across a border | lived in a monastery | bankrupted a start-up |
+was struck by lightning | sorted mail in Antarctica | raised silkworms | boxed as a lightweight |
+taught Latin for decades | repaired looms | dug for amber | escaped from an arranged marriage |
+picked grapes across Europe | lived in a car for a year
+""")
+
+MANNERS = _list("""
+step by step | without spending much | over a few weeks | with the help of a friend | on paper first |
+as a small trial | before the end of the month | with some patience | in the evenings | from memory |
+by asking around | in plain words | one part at a time | with an eye on the costs | in writing |
+together with a neighbour | early in the morning | after a second opinion | without any special tools |
+by the book | carefully and in daylight | with a simple list | in two or three sittings | under supervision |
+as cheaply as possible | with a spare copy at hand
+""")
+
+THINGS = _list("""
+a short checklist | the weekly budget | a second opinion | the instruction manual | a spreadsheet |
+the oldest source | a cup of strong tea | the local library | a pilot project | the weather forecast |
+a reliable map | the tenancy contract | a sharp pencil | the annual report | a trusted colleague |
+the town archive | a rough sketch | the doctor's letter | a sample from the field | the opposite argument |
+a decent night's sleep | the training plan | the original receipt | a longer deadline | the safety margin |
+a glossary of terms | the neighbours' experience | a backup of everything | the first paragraph | a quiet room |
+the price list | a simple experiment | the complaint form | a table of dates | the smallest case |
+a good dictionary | the public hearing | an honest estimate | the tool at hand | a fresh start | the family recipe |
+a steady routine | the minutes of the meeting | a phone call | the warranty | an hour of practice
+""")
+
+ANSWERS = _list("""
+With {a} it is best to begin with {thing} and to go on {how}. |
+Most people underrate how much {a} depends on {b}; {thing} helps more than it seems. |
+Think of {a} as a matter of {thing}, and settle {b} {how}. |
+There are two sides to {a}: the part about {b}, and what {thing} tells you. |
+I would leave {b} for later and look at {a} {how}. |
+What usually works for {a} is {thing}, provided that {b} has been cleared up {how}. |
+If the aim is to {deed}, then {a} matters less than {thing}. |
+Someone who wants to {deed} should treat {a} {how}. |
+Start small: {thing}, then {a}, then {b}. |
+The honest answer about {a} is that {thing} decides it, not {b}. |
+Compare {a} with {thing} {how}, and the rest follows. |
+It took me a while to see that {a} and {b} go together, as in {thing}. |
+You can handle {b} {how}; for {a}, keep {thing} close. |
+Nothing about {a} is urgent, so take {thing} and work {how}. |
+As for {b}, {thing} is worth more than any rule about {a}. |
+Many try to {deed} and forget {a} entirely. |
+The usual mistake is to skip {thing} and to argue about {a} instead. |
+Put {a} first, deal with {b} {how}, and check the result against {thing}.
+""")
+
+QUESTIONS = _list("""
+How do I deal with {a} when all I have is {thing}? |
+What would you do about {a} if you wanted to {deed}? |
+Is {a} worth the trouble, or should I rather ask about {b}? |
+Can {a} be done {how}, or do I need {thing}? |
+Why does everybody talk about {b} when {thing} seems to matter more? |
+I am trying to {deed}; where does {a} come in? |
+Could you explain {a} {how}, with {thing} as an example? |
+What comes after {a}, once {thing} is out of the way? |
+Does {b} change anything if I go about it {how}? |
+Who can I ask about {a} without losing {thing}? |
+How long does {a} take {how}? |
+What is the first thing to check about {b} before I {deed}? |
+Would {thing} be enough to sort out {a} and {b}? |
+How much of {a} is true, and how much is just {b}?
+""")
+
+ALIKE = 200
+AFTERTHOUGHTS = _list(". | , today. | , these days. | , as it happens. | , apparently. | , at present. | , people say.")
+
+RELATIONS = _list("""
+colleague | customer | neighbour | sister | rival | carer | pupil | landlord | godfather | business partner |
+physician | teammate | cousin | supplier | mentor | classmate | ex-husband | daughter | apprentice | bandmate |
+tenant | pen friend
+""")
+
+FIRST_NAMES = _list("""
+Amina | Bruno | Chiara | Dmitri | Eun-ji | Farid | Grace | Hamish | Ingrid | Jamal | Katya | Luis | Mei | Nikhil |
+Oyelaran | Paloma | Quentin | Rosa | Sefa | Thandi | Ulf | Vera | Wanjiru | Ximena | Yusuf | Zofia
+""")
+
+SHAPES = _list("""
+{Named} of {age} {place} who {does} and hopes to {wish}. |
+{Named} {place} who {does}, worries that {worry}, and would love to {wish}. |
+{Named} who {past}, now lives {place}, {does}, and wants to {wish}. |
+{Age}-year-old {work} {place} who {does} and fears that {worry}. |
+{Named} who {does}, {age} years old and settled {place}, afraid that {worry}. |
+{Named}, {age}, who {past} and today {does}; the one wish left is to {wish}. |
+{Named} {place} whose partner {does}, and who is convinced that {worry}. |
+{Named} who tells everyone {place} that {worry}, and who secretly plans to {wish}. |
+{Named} at {age} who {does}, {does_too}, and is determined to {wish}. |
+{Named} born {place} who {past} and still {does}. |
+{Named} {place}, {age}, for whom nothing matters more than to {wish} before {worry}. |
+{Named} and former {work} who {does} and lies awake because {worry}. |
+{Named} who moved away from the life of {other} to {wish}, and who {does} {place}. |
+{Named} whose mother was {other} {place} and who, at {age}, {does} in order to {wish}. |
+{Named} who {past}, suspects that {worry}, and {does} to keep calm. |
+{Named} sharing a house {place} with {other}; the former {does}, the latter wants to {wish}. |
+{Named} of {age} who is saving up to {wish} although {worry}. |
+{Named} who {does} {place} and is known for having said that {worry}. |
+{Named} trying to {wish} while working {place} for {other} who {does}. |
+{Named} in the last year before retirement who {past}, {does}, and regrets never having managed to {wish}.
+""")
+
+_PLACES = {
+    "Named": lambda draw: _capital(_named(draw)),
+    "work": lambda draw: draw.one(OCCUPATIONS),
+    "other": _named,
+    "age": lambda draw: str(19 + draw.below(68)),
+    "Age": lambda draw: f"A {20 + draw.below(60)}",
+    "place": lambda draw: draw.one(PLACES),
+    "does": lambda draw: draw.one(DOES),
+    "does_too": lambda draw: draw.one(DOES),
+    "wish": lambda draw: draw.one(WISHES),
+    "worry": lambda draw: draw.one(WORRIES),
+    "past": lambda draw: draw.one(PASTS),
+}
+
+_BY_NAME = [
+    ("relation", lambda draw: draw.one(RELATIONS)),
+    ("occupation", lambda draw: draw.one(OCCUPATIONS)),
+    ("profession", lambda draw: draw.one(OCCUPATIONS)),
+    ("job", lambda draw: draw.one(OCCUPATIONS)),
+    ("place", lambda draw: draw.one(PLACES)),
+    ("location", lambda draw: draw.one(PLACES)),
+    ("wish", lambda draw: draw.one(WISHES)),
+    ("goal", lambda draw: draw.one(WISHES)),
+    ("worry", lambda draw: draw.one(WORRIES)),
+    ("fear", lambda draw: draw.one(WORRIES)),
+    ("name", lambda draw: draw.one(FIRST_NAMES)),
+]
 
 if __name__ == "__main__":
     main()

@@ -8,8 +8,9 @@ import ray
 from ray.data import DataContext
 
 from actors.logic.document import digest, document_id
-from pipelines.document_stream import ROWS, SCHEMA, first_good, stream, take_documents
-from pipelines.sources import find_files, plan_splits
+from pipelines.sources.document_stream import ROWS, SCHEMA, first_good, stream, take_documents
+from pipelines.sources.files import find_files
+from pipelines.sources.splits import plan_splits
 
 STORE = 80 << 20
 
@@ -58,7 +59,8 @@ def large(tmp_path_factory):
         for _ in range(100):
             out.write(line * 1000)
     assert (folder / "large.jsonl").stat().st_size > 2 * STORE
-    return folder
+    yield folder
+    (folder / "large.jsonl").unlink()
 
 
 def test_documents_come_in_the_order_of_their_files_with_the_bad_ones_in_their_places(corpus):

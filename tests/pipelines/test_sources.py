@@ -12,10 +12,15 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-import pipelines.sources as sources
+import pipelines.sources.json_lines as json_lines
+import pipelines.sources.reading as reading
+import pipelines.sources.record as record
 from actors.logic.document import BadDocument, Document
 from cluster.errors import FailureKind, UserError
-from pipelines.sources import Kind, check_fields, count_documents, find_files, plan_splits, read_split
+from pipelines.sources.fields import check_fields
+from pipelines.sources.files import Kind, find_files
+from pipelines.sources.reading import read_split
+from pipelines.sources.splits import TARGET_BYTES, count_documents, plan_splits
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +41,7 @@ def texts(*values):
     return lines(*({"text": value} for value in values))
 
 
-def read(*patterns, text_field="text", id_field=None, max_characters=10_000, target_bytes=sources.TARGET_BYTES):
+def read(*patterns, text_field="text", id_field=None, max_characters=10_000, target_bytes=TARGET_BYTES):
     splits = plan_splits(find_files(patterns), target_bytes)
     return [found for split in splits for found in read_split(split, text_field, id_field, max_characters)]
 
@@ -115,7 +120,7 @@ def test_what_matches_nothing_and_what_is_of_no_known_kind_is_refused():
     assert "corpus/*.txt: no documents match" in refusal(find_files, ["corpus/*.txt"])
     assert "corpus: no documents in this folder" in refusal(find_files, ["corpus"])
     assert "corpus/scan.pdf: not a kind of document" in refusal(find_files, ["corpus/scan.pdf"])
-    assert "nosuch://bucket/x.txt: cannot be listed" in refusal(find_files, ["nosuch://bucket/x.txt"])
+    assert "nosuch://bucket/x.txt: cannot be looked up" in refusal(find_files, ["nosuch://bucket/x.txt"])
 
 
 def test_the_same_comes_from_any_file_system_by_its_url(tmp_path):
@@ -138,7 +143,7 @@ def test_a_file_comes_from_a_web_server_that_knows_no_ranges(tmp_path):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}/a.jsonl"
         found = read(f"{address}?key=secret", target_bytes=1000)
-        assert "cannot be listed" in refusal(find_files, [address.replace("a.jsonl", "b.jsonl")])
+        assert "cannot be looked up" in refusal(find_files, [address.replace("a.jsonl", "b.jsonl")])
         server.shutdown()
     assert len(good(found)) == 5000
     assert found[6].source == f"{address}:7"
@@ -242,7 +247,8 @@ def test_an_id_field_names_the_documents_and_one_without_it_is_bad():
 
 
 def test_a_line_too_long_to_hold_is_bad_and_its_neighbours_are_not(monkeypatch):
-    monkeypatch.setattr(sources, "MAX_RECORD", 100)
+    for module in (json_lines, reading, record):
+        monkeypatch.setattr(module, "MAX_RECORD", 100)
     write("a.jsonl", texts("a", "x" * 200, "b", "y" * 87, "c"))
     for target in (10, 50, 10_000):
         found = read("a.jsonl", target_bytes=target)
@@ -404,10 +410,18 @@ def test_some_bad_records_at_the_beginning_do_not_refuse_a_file():
     check_fields(find_files(["."]), "text", None)
 
 
-@pytest.mark.parametrize("data", [b"", b"[\n  {}\n]\n", texts("x").encode("utf-16")])
-def test_a_file_without_any_record_is_refused(data):
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "it is empty"),
+        (b"[\n  {},\n]\n", "not JSON: Expecting value at character 2 of the line"),
+        (texts("x").encode("utf-16"), "not UTF-8: byte 0xff at 0 of the line"),
+    ],
+)
+def test_a_file_without_any_record_is_refused_with_the_reason(data, why):
     write("a.jsonl", data)
-    assert "a.jsonl: no record can be read in it" in refusal(check_fields, find_files(["."]), "text", None)
+    message = refusal(check_fields, find_files(["."]), "text", None)
+    assert message == f"a.jsonl: no record can be read in it: {why}"
 
 
 def test_texts_need_no_fields():

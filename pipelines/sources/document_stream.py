@@ -16,7 +16,9 @@ import ray.data
 from ray.data import DataContext
 
 from actors.logic.document import BadDocument, Document, digest
-from pipelines.sources import Found, Split, read_split
+from cluster.session import data_context
+from pipelines.sources.reading import Found, read_split
+from pipelines.sources.splits import Split
 
 SCHEMA = pa.schema(
     [
@@ -91,12 +93,8 @@ def _slices(block: pa.Table) -> Iterator[pa.Table]:
 
 def _context() -> DataContext:
     """This stream's own settings; the process's stay as they are."""
-    context = DataContext.get_current().copy()
+    context = data_context()
     context.target_max_block_size = BYTES
-    context.execution_options.preserve_order = True
-    context.enable_progress_bars = False
-    context.enable_operator_progress_bars = False
-    context.print_on_execution_start = False
     return context
 
 

@@ -1,0 +1,300 @@
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from actors.logic.dialogue import Context, Conversation, Dialogue, Turn, clean, conversation_id
+from cluster.chat import ChatAnswer, ChatRequest, Role, ScriptedChat, Usage
+from cluster.errors import CallFailed, FailureKind, Halt
+
+DIALOGUE = Dialogue(
+    conversation_id="c" * 24,
+    document_id="doc",
+    persona_id="p" * 24,
+    persona="A baker in Paris who rises early",
+    persona_generation_depth=1,
+    document="A text about bread.",
+    respondent_prompt="You answer in one sentence.",
+    max_turns=3,
+    context=Context.DOCUMENT,
+    seed=7,
+    max_tokens=99,
+)
+
+
+class Chat:
+    """Answers with the item of the request, except where `answers` has something else for it; keeps what was asked."""
+
+    def __init__(self, answers: dict[str, object] | None = None) -> None:
+        self.answers, self.asked = answers or {}, []
+
+    async def answer(self, request: ChatRequest) -> ChatAnswer:
+        self.asked.append(request)
+        said = self.answers.get(request.item.partition("/")[2], f"says {request.item}")
+        if isinstance(said, BaseException):
+            raise said
+        model = f"model of the {request.role}"
+        return said if isinstance(said, ChatAnswer) else ChatAnswer(said, model, usage=Usage(1, 10, 5, 0.25))
+
+    async def catch_up(self) -> None:
+        return None
+
+    async def close(self) -> None:
+        return None
+
+    def of(self, role: Role) -> list[ChatRequest]:
+        return [request for request in self.asked if request.role is role]
+
+
+def run(dialogue: Dialogue, chat: Chat | ScriptedChat) -> Conversation:
+    return asyncio.run(dialogue.run(chat))
+
+
+def failure(dialogue: Dialogue, chat: Chat) -> CallFailed:
+    with pytest.raises(CallFailed) as caught:
+        run(dialogue, chat)
+    return caught.value
+
+
+def cut_off(text: str = "A sentence without") -> ChatAnswer:
+    return ChatAnswer(text, "m", "length", Usage(1, 10, 99, 1.0))
+
+
+def three(turn: str, said: object) -> dict[str, object]:
+    return {f"{turn}/{attempt}": said for attempt in (1, 2, 3)}
+
+
+# --- its shape
+
+
+@pytest.mark.parametrize("turns", [1, 2, 5])
+def test_a_dialogue_has_a_system_message_and_then_as_many_exchanges_as_asked_for(turns):
+    roles = [turn.role for turn in run(replace(DIALOGUE, max_turns=turns), Chat()).turns]
+    assert roles == ["system", *["user", "assistant"] * turns]
+
+
+def test_every_message_is_the_answer_to_its_own_request():
+    chat = Chat()
+    said = [turn.content for turn in run(DIALOGUE, chat).turns[1:]]
+    assert said == [f"says {request.item}" for request in chat.asked]
+    assert len({request.seed for request in chat.asked}) == len(chat.asked) == 6
+
+
+def test_the_same_dialogue_asks_the_same_requests_in_every_run():
+    one, two = Chat(), Chat()
+    assert run(DIALOGUE, one) == run(replace(DIALOGUE), two)
+    assert one.asked == two.asked
+
+
+def test_another_seed_asks_with_other_seeds():
+    one, two = Chat(), Chat()
+    run(DIALOGUE, one)
+    run(replace(DIALOGUE, seed=8), two)
+    assert not {request.seed for request in one.asked} & {request.seed for request in two.asked}
+
+
+def test_the_tokens_asked_for_are_those_of_the_settings():
+    chat = Chat()
+    run(DIALOGUE, chat)
+    assert {request.max_tokens for request in chat.asked} == {99}
+
+
+# --- who knows what
+
+
+def test_the_persona_stands_in_the_system_message_of_every_correspondent_call():
+    chat = Chat()
+    run(DIALOGUE, chat)
+    asked = chat.of(Role.CORRESPONDENT)
+    assert len(asked) == 3
+    for request in asked:
+        assert request.messages[0]["role"] == "system"
+        assert DIALOGUE.persona in request.messages[0]["content"]
+
+
+def test_the_respondent_never_hears_of_the_persona():
+    chat = Chat()
+    run(DIALOGUE, chat)
+    for request in chat.of(Role.RESPONDENT):
+        assert not any(DIALOGUE.persona in message["content"] for message in request.messages)
+
+
+def test_with_the_document_as_context_the_respondent_has_it_and_its_prompt():
+    chat = Chat()
+    run(DIALOGUE, chat)
+    for request in chat.of(Role.RESPONDENT):
+        assert DIALOGUE.document in request.messages[0]["content"]
+        assert DIALOGUE.respondent_prompt in request.messages[0]["content"]
+
+
+def test_without_context_the_respondent_has_its_prompt_alone():
+    chat = Chat()
+    run(replace(DIALOGUE, context=Context.NONE), chat)
+    for request in chat.of(Role.RESPONDENT):
+        assert request.messages[0] == {"role": "system", "content": DIALOGUE.respondent_prompt}
+        assert not any(DIALOGUE.document in message["content"] for message in request.messages)
+
+
+@pytest.mark.parametrize("context", Context)
+def test_the_correspondent_always_has_the_document_to_ask_about(context):
+    chat = Chat()
+    run(replace(DIALOGUE, context=context), chat)
+    assert all(DIALOGUE.document in request.messages[0]["content"] for request in chat.of(Role.CORRESPONDENT))
+
+
+@pytest.mark.parametrize("context", Context)
+def test_the_row_keeps_the_system_message_that_the_respondent_had(context):
+    chat = Chat()
+    conversation = run(replace(DIALOGUE, context=context), chat)
+    for request in chat.of(Role.RESPONDENT):
+        assert conversation.turns[0] == Turn("system", request.messages[0]["content"])
+
+
+def test_the_respondent_sees_the_dialogue_as_it_goes_into_the_row():
+    chat = Chat()
+    turns = run(DIALOGUE, chat).turns
+    for exchange, request in enumerate(chat.of(Role.RESPONDENT)):
+        assert [Turn(**message) for message in request.messages] == turns[: 2 + 2 * exchange]
+
+
+def test_for_the_correspondent_the_roles_are_the_other_way_round():
+    chat = Chat()
+    turns = run(DIALOGUE, chat).turns[1:]
+    opening, *later = chat.of(Role.CORRESPONDENT)
+    assert [message["role"] for message in opening.messages] == ["system", "user"]
+    for exchange, request in enumerate(later, 1):
+        _, asked_first, *heard = request.messages
+        assert asked_first == opening.messages[1]
+        assert [message["role"] for message in heard] == ["assistant", "user"] * exchange
+        *before, last = heard
+        assert [message["content"] for message in before] == [turn.content for turn in turns[: 2 * exchange - 1]]
+        assert last["content"].startswith(turns[2 * exchange - 1].content)
+        assert last["content"] != turns[2 * exchange - 1].content
+
+
+def test_no_request_has_two_messages_of_one_role_in_a_row():
+    chat = Chat()
+    run(DIALOGUE, chat)
+    for request in chat.asked:
+        roles = [message["role"] for message in request.messages]
+        assert roles[-1] == "user"
+        assert all(one != after for one, after in zip(roles, roles[1:], strict=False))
+
+
+# --- answers that are none
+
+
+@pytest.mark.parametrize("turn", ["0/correspondent", "0/respondent", "2/respondent"])
+def test_a_message_that_was_cut_off_is_asked_for_again(turn):
+    chat = Chat({f"{turn}/1": cut_off()})
+    conversation = run(DIALOGUE, chat)
+    assert f"says {DIALOGUE.conversation_id}/{turn}/2" in [one.content for one in conversation.turns]
+    assert not any("without" in one.content for one in conversation.turns)
+    assert len(chat.asked) == 7
+
+
+def test_a_message_that_is_cut_off_on_every_try_fails_as_truncated():
+    chat = Chat(three("1/respondent", cut_off()))
+    fault = failure(DIALOGUE, chat)
+    assert (fault.kind, fault.attempts) == (FailureKind.TRUNCATED, 3)
+    assert "99 tokens" in fault.message
+    assert len(chat.asked) == 6
+
+
+@pytest.mark.parametrize("nothing", ["   ", '""', "User:", CallFailed(FailureKind.EMPTY, "no text")])
+def test_a_message_without_text_is_asked_for_again_and_fails_as_empty(nothing):
+    assert len(run(DIALOGUE, Chat({"0/correspondent/1": nothing, "0/correspondent/2": nothing})).turns) == 7
+    fault = failure(DIALOGUE, Chat(three("0/correspondent", nothing)))
+    assert (fault.kind, fault.attempts) == (FailureKind.EMPTY, 3)
+
+
+def test_a_model_that_spends_all_tokens_on_no_text_fails_as_truncated():
+    chat = Chat(three("0/respondent", CallFailed(FailureKind.TRUNCATED, "m answered no text (length)")))
+    fault = failure(DIALOGUE, chat)
+    assert (fault.kind, fault.message, fault.attempts) == (FailureKind.TRUNCATED, "m answered no text (length)", 3)
+
+
+@pytest.mark.parametrize("again", ["A first question", " A  first\nquestion ", '"A first question"'])
+def test_a_repeated_message_is_asked_for_again(again):
+    chat = Chat({"0/correspondent/1": "A first question", "1/correspondent/1": again})
+    said = [turn.content for turn in run(DIALOGUE, chat).turns]
+    assert said.count("A first question") == 1
+    assert f"says {DIALOGUE.conversation_id}/1/correspondent/2" in said
+
+
+def test_an_answer_that_is_the_question_is_a_repeat():
+    chat = Chat({"0/correspondent/1": "A first question", **three("0/respondent", "A first question")})
+    assert failure(DIALOGUE, chat).kind is FailureKind.MALFORMED
+
+
+@pytest.mark.parametrize("kind", [FailureKind.REFUSED, FailureKind.EXHAUSTED, FailureKind.FILTERED])
+def test_any_other_failure_of_a_call_passes_at_once(kind):
+    lost = CallFailed(kind, "as the endpoint said", 5)
+    chat = Chat({"0/respondent/1": lost})
+    assert failure(DIALOGUE, chat) is lost
+    assert len(chat.asked) == 2
+
+
+def test_a_halt_passes():
+    with pytest.raises(Halt, match="no key"):
+        run(DIALOGUE, Chat({"1/correspondent/1": Halt("no key")}))
+
+
+# --- what it cost, and who spoke
+
+
+def test_usage_is_that_of_all_calls_those_tried_in_vain_included():
+    assert run(DIALOGUE, Chat()).usage == Usage(6, 60, 30, 1.5)
+    assert run(DIALOGUE, Chat({"0/respondent/1": cut_off()})).usage == Usage(7, 70, 129, 2.5)
+
+
+def test_the_models_that_spoke_are_named():
+    conversation = run(DIALOGUE, Chat())
+    assert conversation.correspondent_model == "model of the correspondent"
+    assert conversation.respondent_model == "model of the respondent"
+
+
+# --- texts that look like something else
+
+ODD = ['He said "{persona}" and {0}', "{{count}} {", 'x = {"a": [1]} % %s', "---\n---\n", '"A" or "B"?', "\\n \\u0041"]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_braces_and_quotes_reach_the_model_and_the_row_as_they_are(odd):
+    chat = Chat({"0/correspondent/1": odd})
+    said = replace(DIALOGUE, persona=f"p {odd}", document=f"d {odd}", respondent_prompt=f"r {odd}")
+    conversation = run(said, chat)
+    opening, answering = chat.asked[0].messages[0]["content"], chat.asked[1].messages[0]["content"]
+    assert f"p {odd}" in opening and f"d {odd.strip()}" in opening
+    assert f"r {odd.strip()}" in answering and f"d {odd}".strip() in answering
+    assert conversation.turns[1] == Turn("user", odd.strip())
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("  Is it fresh? \n", "Is it fresh?"),
+        ('"Is it fresh?"', "Is it fresh?"),
+        ("User: Is it fresh?", "Is it fresh?"),
+        ('User: "Is it fresh?"', "Is it fresh?"),
+        ('"Yes" and "no"', '"Yes" and "no"'),
+        ('"', '"'),
+        ("Users: are they here?", "Users: are they here?"),
+        ("", ""),
+    ],
+)
+def test_a_speakers_name_and_quotes_around_a_whole_message_are_taken_off(said, kept):
+    assert clean(said) == kept
+
+
+# --- ids
+
+
+def test_an_id_is_the_same_in_every_run():
+    assert conversation_id(0, "doc", 0, 0) == "5322135f7e7bc50c329e357e"
+
+
+def test_another_seed_document_lap_or_number_has_another_id():
+    ids = {conversation_id(*one) for one in [(0, "d", 0, 0), (1, "d", 0, 0), (0, "e", 0, 0), (0, "d", 1, 0), (0, "d", 0, 1)]}
+    assert len(ids) == 5
+    assert conversation_id(0, "d", 1, 11) != conversation_id(0, "d", 11, 1)

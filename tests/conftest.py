@@ -1,0 +1,214 @@
+"""What tests start: model servers (`model_server`) and populace itself (`run_populace`, `start_populace`).
+
+Everything runs as a child process and is ended by its pid at the end of the test, with all that it started in turn.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "HF_HUB_OFFLINE": "1", "NO_COLOR": "1", "TERM": "dumb"}
+_MARK = "POPULACE_STARTED_BY_TEST"
+
+
+class ModelServerProcess:
+    """A running `tests/model_server.py` and its controls; see there for the options and what `stats` counts."""
+
+    def __init__(self, stderr: Path, port: int = 0, **options: Any) -> None:
+        command = [sys.executable, str(ROOT / "tests" / "model_server.py"), "--port", str(port)]
+        with stderr.open("wb") as errors:
+            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors)
+        try:
+            said = self._first_line(stderr, timeout_s=30)
+            self.port, self.base_url, self.pid = said["port"], said["base_url"], said["pid"]
+            if options:
+                self.set(**options)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _first_line(self, stderr: Path, timeout_s: float) -> dict[str, Any]:
+        out = self._process.stdout
+        ready, _, _ = select.select([out], [], [], timeout_s)
+        line = out.readline() if ready else b""
+        if not line:
+            raise RuntimeError(f"the model server did not start: {stderr.read_text()[-2000:]}")
+        return json.loads(line)
+
+    def set(self, **options: Any) -> dict[str, Any]:
+        """Change options from now on; returns all of them. Raises ValueError for what the server refuses."""
+        return json.loads(self._ask("POST", "/control", json.dumps(options)))
+
+    def options(self) -> dict[str, Any]:
+        return json.loads(self._ask("GET", "/control"))
+
+    def stats(self) -> dict[str, Any]:
+        return json.loads(self._ask("GET", "/control/stats"))
+
+    def log(self) -> list[dict[str, Any]]:
+        """Every chat request that was answered, in the order of the answers."""
+        rows: list[dict[str, Any]] = []
+        while page := self._ask("GET", f"/control/log?offset={len(rows)}&limit=50000").splitlines():
+            rows += [json.loads(line) for line in page]
+        return rows
+
+    def reset(self) -> None:
+        """Forget what was counted and logged; the options stay."""
+        self._ask("POST", "/control/reset")
+
+    def stop(self) -> None:
+        """End the process; its port refuses connections afterwards. May be called again."""
+        self._process.terminate()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(5)
+        self._process.stdout.close()
+
+    def _ask(self, method: str, path: str, body: str | None = None) -> str:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(method, path, body)
+            answer = connection.getresponse()
+            text = answer.read().decode()
+        finally:
+            connection.close()
+        if answer.status != 200:
+            raise ValueError(json.loads(text)["error"]["message"])
+        return text
+
+
+@pytest.fixture
+def model_server(tmp_path: Path) -> Iterator[Callable[..., ModelServerProcess]]:
+    """`model_server(latency=0.05, keys=["k1"], share={"429": 0.1})` starts a server of its own and returns it."""
+    started: list[ModelServerProcess] = []
+
+    def start(port: int = 0, **options: Any) -> ModelServerProcess:
+        started.append(ModelServerProcess(tmp_path / f"model-server-{len(started)}.stderr", port, **options))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a command of populace ended, and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+
+class PopulaceProcess(subprocess.Popen[bytes]):
+    """`python -m pipelines …` from the repository root, in a session of its own; its outputs go to files."""
+
+    def __init__(self, arguments: tuple[str, ...], folder: Path, env: dict[str, str]) -> None:
+        folder.mkdir(parents=True)
+        self._outputs = folder / "stdout", folder / "stderr"
+        with self._outputs[0].open("wb") as stdout, self._outputs[1].open("wb") as stderr:
+            super().__init__(
+                [sys.executable, "-m", "pipelines", *arguments],
+                cwd=ROOT,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+            )
+
+    def said(self) -> tuple[str, str]:
+        """What it has written to stdout and stderr so far."""
+        out, err = (path.read_text(encoding="utf-8", errors="replace") for path in self._outputs)
+        return out, err
+
+
+class Starter:
+    """Starts populace, and ends everything that descends from it, also what a killed driver left behind."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._mark, self._started = folder, uuid.uuid4().hex, list[PopulaceProcess]()
+
+    def start(self, *arguments: object, env: dict[str, str] | None = None) -> PopulaceProcess:
+        surroundings = os.environ | QUIET | {_MARK: self._mark} | (env or {})
+        folder = self._folder / f"populace-{self._mark[:8]}-{len(self._started)}"
+        self._started.append(PopulaceProcess(tuple(map(str, arguments)), folder, surroundings))
+        return self._started[-1]
+
+    def run(self, *arguments: object, timeout: float = 120, env: dict[str, str] | None = None) -> Finished:
+        """Waits for the end. Raises TimeoutError, with what it said last, after `timeout` seconds."""
+        begun = time.monotonic()
+        process = self.start(*arguments, env=env)
+        try:
+            returncode = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            out, err = process.said()
+            self.end()
+            command = " ".join(map(str, arguments))
+            raise TimeoutError(f"populace {command}: over {timeout:g} s\n{out[-3000:]}\n{err[-3000:]}") from None
+        return Finished(returncode, *process.said(), time.monotonic() - begun)
+
+    def end(self) -> None:
+        """Ends whatever is still there: asked first, killed after five seconds."""
+        for end in (psutil.Process.terminate, psutil.Process.kill, psutil.Process.kill):
+            if not (alive := self._alive()):
+                break
+            for process in alive:
+                with suppress(psutil.NoSuchProcess):
+                    end(process)
+            psutil.wait_procs(alive, timeout=5)
+        for process in self._started:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(5)
+
+    def _alive(self) -> list[psutil.Process]:
+        """Our children, their descendants, and orphans of theirs, which still carry our mark in their environment."""
+        found: dict[int, psutil.Process] = {}
+        for started in self._started:
+            if started.poll() is None:
+                with suppress(psutil.NoSuchProcess):
+                    root = psutil.Process(started.pid)
+                    found |= {one.pid: one for one in [root, *root.children(recursive=True)]}
+        for process in psutil.process_iter():
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+                if process.pid not in found and process.environ().get(_MARK) == self._mark:
+                    found[process.pid] = process
+        return [one for one in found.values() if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.fixture
+def _starter(tmp_path: Path) -> Iterator[Starter]:
+    starter = Starter(tmp_path)
+    yield starter
+    starter.end()
+
+
+@pytest.fixture
+def run_populace(_starter: Starter) -> Callable[..., Finished]:
+    """`run_populace("run", config, "--set", "seed=1", timeout=120)` → `Finished`."""
+    return _starter.run
+
+
+@pytest.fixture
+def start_populace(_starter: Starter) -> Callable[..., PopulaceProcess]:
+    """`start_populace("run", config)` → the running process (a Popen), to be killed, waited for, or left to us."""
+    return _starter.start
