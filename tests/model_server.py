@@ -437,7 +437,7 @@ class ModelServer:
         except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
             return self._refuse(call, "400", f"Invalid schema for response_format: {error!r}", "response_format")
         call.completion_tokens = asked.completion_tokens
-        if (options.rpm or options.tpm) and (refusal := self._limit(call)):
+        if refusal := self._limit(call):
             return refusal
         call.fault = fault
         await self._work(call, request)

@@ -1,5 +1,6 @@
 import asyncio
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -178,7 +179,7 @@ def test_no_request_has_two_messages_of_one_role_in_a_row():
     for request in chat.asked:
         roles = [message["role"] for message in request.messages]
         assert roles[-1] == "user"
-        assert all(one != after for one, after in zip(roles, roles[1:], strict=False))
+        assert all(one != after for one, after in pairwise(roles))
 
 
 # --- answers that are none
@@ -295,6 +296,9 @@ def test_an_id_is_the_same_in_every_run():
 
 
 def test_another_seed_document_lap_or_number_has_another_id():
-    ids = {conversation_id(*one) for one in [(0, "d", 0, 0), (1, "d", 0, 0), (0, "e", 0, 0), (0, "d", 1, 0), (0, "d", 0, 1)]}
+    ids = {
+        conversation_id(*one)
+        for one in [(0, "d", 0, 0), (1, "d", 0, 0), (0, "e", 0, 0), (0, "d", 1, 0), (0, "d", 0, 1)]
+    }
     assert len(ids) == 5
     assert conversation_id(0, "d", 1, 11) != conversation_id(0, "d", 11, 1)

@@ -60,9 +60,7 @@ class Admission:
 def tree_of(depth: int, ask: Ask | None = None, admit: Admit | None = None, per_call: int = 2) -> Tree:
     rule = GrowthRule(depth, per_call, Granularity.MEDIUM, seed=7)
     ticks = count(100.0)
-    return asyncio.run(
-        grow("doc", TEXT, rule, ask or Callers().ask, admit or Admission().admit, lambda: next(ticks))
-    )
+    return asyncio.run(grow("doc", TEXT, rule, ask or Callers().ask, admit or Admission().admit, lambda: next(ticks)))
 
 
 def texts(tree: Tree) -> list[str]:
@@ -77,7 +75,15 @@ def test_a_tree_of_which_all_survive_is_as_large_as_its_depth_says(depth, per_ca
 
 def test_personas_come_layer_by_layer_in_the_order_of_their_parents():
     tree = tree_of(2)
-    assert texts(tree) == ["0", "1", "0.0", "0.1", "1.0", "1.1", *[f"{a}.{b}.{c}" for a in "01" for b in "01" for c in "01"]]
+    assert texts(tree) == [
+        "0",
+        "1",
+        "0.0",
+        "0.1",
+        "1.0",
+        "1.1",
+        *[f"{a}.{b}.{c}" for a in "01" for b in "01" for c in "01"],
+    ]
     assert [one.depth for one in tree.personas] == [0] * 2 + [1] * 4 + [2] * 8
 
 

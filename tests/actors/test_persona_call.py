@@ -151,7 +151,11 @@ def test_a_halt_passes(call):
 def test_each_try_has_an_item_and_a_seed_of_its_own():
     chat = Chat("none", "none", people(1, 2, 3))
     run(CALL, chat)
-    assert [request.item for request in chat.asked] == ["doc/document/all/1", "doc/document/all/2", "doc/document/all/3"]
+    assert [request.item for request in chat.asked] == [
+        "doc/document/all/1",
+        "doc/document/all/2",
+        "doc/document/all/3",
+    ]
     assert len({request.seed for request in chat.asked}) == 3
 
 
@@ -242,7 +246,9 @@ def test_one_per_request_is_a_request_for_each_person_with_an_item_of_its_own():
     assert len({request.seed for request in chat.asked}) == 3
 
 
-@pytest.mark.parametrize(("call", "known"), [(SINGLY, TEXT_RELATIONS), (replace(CHILD, one_per_request=True), RELATIONSHIPS)])
+@pytest.mark.parametrize(
+    ("call", "known"), [(SINGLY, TEXT_RELATIONS), (replace(CHILD, one_per_request=True), RELATIONSHIPS)]
+)
 def test_one_per_request_asks_for_different_relations_and_notes_them(call, known):
     chat = Chat(people(1), people(2), people(3))
     relations = [found.relation for found in run(call, chat).found]

@@ -1,76 +1,145 @@
-"""The main job over HTTP: a real run of the command against the tests' model server."""
+"""The main job over HTTP: the command as a user starts it, against the tests' model server."""
 
 from __future__ import annotations
 
-import json
-import os
-import time
-from pathlib import Path
-
+import datasets
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from jobs import KEY, conversation_ids, metrics, rows, write_config, write_corpus
 
-TOPICS = ["bees", "tides", "clocks", "bread", "roads", "wool", "glass", "rivers", "stars", "seeds", "ships", "bells", "coal", "maps", "mills", "salt"]
-
-
-def write_corpus(folder: Path, documents: int) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "corpus.jsonl"
-    with path.open("w") as file:
-        for number in range(documents):
-            topic = TOPICS[number % len(TOPICS)]
-            text = f"Note {number} about {topic}. What is known of {topic} in place {number * 7} is told here.\n\nEnd."
-            file.write(json.dumps({"text": text}) + "\n")
-    return path
+ENV = {"POPULACE_TEST_KEY": KEY}
 
 
-def write_config(folder: Path, base_url: str, documents: Path, **sections: dict) -> Path:
-    content = {
-        "run_dir": str(folder / "run"),
-        "documents": {"path": [str(documents)]},
-        "llm": {"endpoints": [{"base_url": base_url, "model": "test-model", "keys": ["env:POPULACE_TEST_KEY"]}]},
-        "personas": {"dedup": {"scope": "none"}, "depth": 0},
-        "conversations": {"count": 60, "max_turns": 2},
-    }
-    for name, values in sections.items():
-        content[name] = content[name] | values
-    path = folder / "config.yaml"
-    path.write_text(yaml.safe_dump(content))
-    return path
+def test_a_run_makes_what_was_asked_for_and_a_second_one_nothing(tmp_path, model_server, run_populace):
+    server = model_server(keys=[KEY])
+    dedup = {"dedup": {"scope": "corpus"}, "depth": "auto", "per_call": 5}
+    config = write_config(tmp_path, server.base_url, write_corpus(tmp_path, 12), personas=dedup)
+    done = run_populace("run", config, env=ENV)
+    assert done.returncode == 0, done.stderr
+    run = tmp_path / "run"
+
+    conversations, personas = rows(run, "conversations"), rows(run, "personas")
+    assert len(set(conversation_ids(run))) == len(conversations) == 60
+    by_id = {row["persona_id"]: row for row in personas}
+    assert len(by_id) == len(personas) and {row["depth"] for row in personas} == {0}
+    for row in conversations:
+        persona = by_id[row["persona_id"]]
+        assert (row["persona"], row["document_id"]) == (persona["text"], persona["document_id"])
+        assert row["persona_generation_depth"] == persona["depth"]
+        assert [message["role"] for message in row["messages"]] == ["system", *["user", "assistant"] * 2]
+    spoken = [row["document_id"] for row in conversations]
+    assert {spoken.count(one) for one in set(spoken)} == {5}, "every document owes the same"
+
+    found = datasets.load_dataset("parquet", data_files=str(run / "conversations" / "*.parquet"), split="train")
+    assert found.num_rows == 60 and found[0]["messages"][1]["role"] == "user"
+    header, _ = (run / "README.md").read_text().removeprefix("---\n").split("\n---\n", 1)
+    assert {one["config_name"] for one in yaml.safe_load(header)["configs"]} >= {"conversations", "personas"}
+
+    calls = server.stats()["requests"]
+    assert metrics(run)["calls"] == calls == 12 + 60 * 4
+    again = run_populace("run", config, env=ENV)
+    assert again.returncode == 0 and "nothing to do" in again.stdout
+    assert server.stats()["requests"] == calls
+
+    more = run_populace("run", config, "--set", "conversations.count=70", env=ENV)
+    assert more.returncode == 0, more.stderr
+    assert len(set(conversation_ids(run))) == len(rows(run, "conversations")) == 70
+    assert server.stats()["requests"] == calls + 10 * 4
+
+    status = run_populace("status", run)
+    assert status.returncode == 0 and "finished" in status.stdout and "70" in status.stdout
 
 
-def rows(run_dir: Path, kind: str) -> list[dict]:
-    return [row for path in sorted((run_dir / kind).glob("part-*.parquet")) for row in pq.read_table(path).to_pylist()]
+def test_bad_documents_become_failures_and_the_rest_goes_on(tmp_path, model_server, run_populace):
+    server = model_server()
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    write_corpus(corpus, 5)
+    with (corpus / "corpus.jsonl").open("ab") as file:
+        file.write(b'{"text": broken}\n{"text": "caf\xe9"}\n{"other": "x"}\n')
+    (corpus / "empty.txt").write_bytes(b"")
+    (corpus / "latin.txt").write_bytes("déjà vu à Besançon".encode("latin-1"))
+    (corpus / "huge.txt").write_text("A paragraph about the sea and its tides.\n\n" * 250_000)
+    config = write_config(tmp_path, server.base_url, corpus, conversations={"count": 12, "max_turns": 1})
+    done = run_populace("run", config, env=ENV)
+    assert done.returncode == 0, done.stderr
+
+    documents = {row["source"].rpartition("/")[2]: row for row in rows(tmp_path / "run", "documents")}
+    assert len(documents) == 6
+    assert documents["huge.txt"]["truncated"] and documents["huge.txt"]["characters"] > 10_000_000
+    assert len(documents["huge.txt"]["text"]) <= 12_000
+    failed = {row["item_id"].rpartition("/")[2]: row for row in rows(tmp_path / "run", "failures")}
+    assert set(failed) == {"corpus.jsonl:6", "corpus.jsonl:7", "corpus.jsonl:8", "empty.txt", "latin.txt"}
+    assert len(rows(tmp_path / "run", "conversations")) == 12
+    assert "5 unreadable" in done.stdout
 
 
-def ids(run_dir: Path) -> tuple[list[str], list[str]]:
-    personas = sorted(row["persona_id"] for row in rows(run_dir, "personas"))
-    return personas, sorted(row["conversation_id"] for row in rows(run_dir, "conversations"))
+def test_a_hostile_endpoint_costs_time_and_no_rows(tmp_path, model_server, run_populace):
+    share = {"429": 0.1, "500": 0.1, "reset": 0.05, "truncated": 0.05, "html_502": 0.05, "prose": 0.1, "short": 0.1}
+    server = model_server(keys=[KEY], share=share | {"empty": 0.05, "html_200": 0.03}, retry_after=0.5)
+    config = write_config(tmp_path, server.base_url, write_corpus(tmp_path, 20), conversations={"count": 40})
+    done = run_populace("run", config, env=ENV)
+    assert done.returncode == 0, done.stderr
+    assert len(set(conversation_ids(tmp_path / "run"))) == len(rows(tmp_path / "run", "conversations")) == 40
+    found = metrics(tmp_path / "run")
+    assert found["retries"] > 0 and found["throttled"] > 0
+    assert "Traceback" not in done.stdout + done.stderr
 
 
-def wait_for(condition, seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "nothing happened in time"
-        time.sleep(0.05)
+def test_items_that_fail_for_good_are_owed_again(tmp_path, model_server, run_populace):
+    server = model_server(keys=[KEY], share={"400": 0.04}, sticky=True)
+    config = write_config(tmp_path, server.base_url, write_corpus(tmp_path, 20), conversations={"count": 50})
+    done = run_populace("run", config, env=ENV)
+    assert done.returncode == 0, done.stderr
+    assert len(set(conversation_ids(tmp_path / "run"))) == len(rows(tmp_path / "run", "conversations")) == 50
+    assert {row["kind"] for row in rows(tmp_path / "run", "failures")} == {"refused"}
 
 
-@pytest.fixture(autouse=True)
-def key(monkeypatch):
-    monkeypatch.setenv("POPULACE_TEST_KEY", KEY)
+def test_a_model_that_answers_prose_ends_with_named_failures(tmp_path, model_server, run_populace):
+    server = model_server(share={"prose": 1.0})
+    config = write_config(tmp_path, server.base_url, write_corpus(tmp_path, 4))
+    done = run_populace("run", config, env=ENV)
+    assert done.returncode == 1
+    assert "no document has a persona" in done.stderr and "Traceback" not in done.stderr
+    failed = rows(tmp_path / "run", "failures")
+    assert [row["kind"] for row in failed] == ["malformed"] * 4 and failed[0]["attempts"] == 3
+    status = run_populace("status", tmp_path / "run")
+    assert "malformed" in status.stdout
 
 
-KEY = "sk-test-5f2a9c0d7e1b4836"
+def test_no_part_of_a_key_is_in_anything_that_a_run_leaves(tmp_path, model_server, run_populace):
+    other = "sk-other-aa17c3d9e04b5f62"
+    server = model_server(keys=[KEY, other], dying={other: "5:401"}, share={"500": 0.2})
+    (tmp_path / "keys.txt").write_text(f"{other}\n{KEY}\n")
+    config = write_config(tmp_path, server.base_url, write_corpus(tmp_path, 10))
+    content = yaml.safe_load(config.read_text())
+    content["llm"]["endpoints"][0]["keys"] = [f"file:{tmp_path}/keys.txt"]
+    config.write_text(yaml.safe_dump(content))
+    done = run_populace("run", config)
+    assert done.returncode == 0, done.stderr
+    parts = [key[start : start + 10] for key in (KEY, other) for start in range(0, len(key) - 9)]
+    parts = [part for part in parts if part not in ("sk-test-", "sk-other-")]
+    texts = [done.stdout, done.stderr]
+    for path in (tmp_path / "run").rglob("*"):
+        if path.suffix == ".parquet":
+            texts.append(str(pq.read_table(path).to_pydict()))
+        elif path.is_file():
+            texts.append(path.read_bytes().decode("utf-8", "replace"))
+    assert not [part for part in parts for text in texts if part in text]
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory, module_server, module_populace):
-    """A run that nothing disturbed: its folder, and the calls it made."""
-    os.environ["POPULACE_TEST_KEY"] = KEY
-    folder = tmp_path_factory.mktemp("undisturbed")
-    server = module_server(keys=[KEY])
-    config = write_config(folder, server.base_url, write_corpus(folder, 40), personas={"depth": 1, "per_call": 3})
-    result = module_populace("run", str(config))
-    assert result.returncode == 0, result.stderr
-    return folder, server.stats(), result
+@pytest.mark.parametrize("scope", ["corpus", "document"])
+def test_near_duplicates_are_refused_with_their_neighbour(tmp_path, model_server, run_populace, scope):
+    server = model_server(alike=0.5)
+    personas = {"dedup": {"scope": scope, "threshold": 0.85}, "depth": 1}
+    config = write_config(tmp_path, server.base_url, write_corpus(tmp_path, 4), personas=personas)
+    done = run_populace("personas", config, env=ENV)
+    assert done.returncode == 0, done.stderr
+    kept = {row["persona_id"]: row for row in rows(tmp_path / "run", "personas")}
+    refused = rows(tmp_path / "run", "rejected")
+    assert refused
+    for row in refused:
+        assert row["reason"] in ("exact", "embedding") and row["score"] >= 0.85
+        assert row["neighbour_id"] in kept
+        assert scope == "corpus" or kept[row["neighbour_id"]]["document_id"] == row["document_id"]

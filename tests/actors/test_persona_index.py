@@ -1,0 +1,388 @@
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from actors.logic.near_duplicates import Candidate, Reason, Verdict, decide, form_key
+from actors.persona_index import IndexLog, PersonaIndex
+from cluster.errors import Halt, UserError
+
+SIZE, THRESHOLD = 8, 0.9
+
+
+def candidate(number: int, text: str | None = None) -> Candidate:
+    return Candidate(f"{number:024x}", f"a person number {number}" if text is None else text)
+
+
+def candidates(*numbers: int) -> list[Candidate]:
+    return [candidate(number) for number in numbers]
+
+
+def unit(vectors: object) -> NDArray[np.float32]:
+    found = np.asarray(vectors, dtype=np.float32)
+    return found / np.linalg.norm(found, axis=-1, keepdims=True)
+
+
+def scattered(count: int, seed: int = 0, size: int = SIZE) -> NDArray[np.float32]:
+    return unit(np.random.default_rng(seed).normal(size=(count, size)))
+
+
+def apart(count: int) -> NDArray[np.float32]:
+    """Vectors at right angles to one another."""
+    return np.eye(SIZE, dtype=np.float32)[:count]
+
+
+def at_cosine(vector: NDArray[np.float32], cosine: float, seed: int = 1) -> NDArray[np.float32]:
+    """A unit vector at this cosine with `vector`, in a random direction from it."""
+    other = np.random.default_rng(seed).normal(size=vector.shape).astype(np.float32)
+    sideways = unit(other - (other @ vector) * vector)
+    return unit(cosine * vector + np.sqrt(1 - cosine**2) * sideways)
+
+
+def index(folder: Path | None = None, model: str = "m", size: int = SIZE) -> PersonaIndex:
+    return PersonaIndex(THRESHOLD, size, IndexLog(folder, model) if folder else None)
+
+
+def admitted(verdicts: Sequence[Verdict]) -> list[int]:
+    return [int(verdict.persona_id, 16) for verdict in verdicts if verdict.admitted]
+
+
+# --- near ones
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_of_two_near_duplicates_the_first_is_kept_and_the_second_told_why_it_is_not(together):
+    first = scattered(1)[0]
+    vectors, kept = np.stack([first, at_cosine(first, 0.96)]), index()
+    if together:
+        verdicts = kept.admit(candidates(1, 2), vectors)
+    else:
+        verdicts = kept.admit(candidates(1), vectors[:1]) + kept.admit(candidates(2), vectors[1:])
+    assert verdicts[0] == Verdict(candidate(1).persona_id)
+    assert (verdicts[1].reason, verdicts[1].neighbour_id) == (Reason.EMBEDDING, candidate(1).persona_id)
+    assert verdicts[1].score == pytest.approx(0.96, abs=2e-3)
+    assert len(kept) == 1
+
+
+@pytest.mark.parametrize(("cosine", "kept"), [(0.905, [1]), (0.895, [1, 2])])
+def test_the_threshold_divides_near_from_different(cosine, kept):
+    first = scattered(1)[0]
+    assert admitted(index().admit(candidates(1, 2), np.stack([first, at_cosine(first, cosine)]))) == kept
+
+
+def test_the_nearest_of_all_kept_is_the_one_that_is_named():
+    first, side = apart(2)
+    near, nearer = unit(0.92 * first + 0.392 * side), unit(0.97 * first - 0.243 * side)
+    assert near @ nearer < THRESHOLD
+    for before in (1, 2):  # the nearer one kept in an earlier batch, or in this one
+        kept = index()
+        vectors = np.stack([near, nearer, first])
+        kept.admit(candidates(1, 2)[:before], vectors[:before])
+        verdict = kept.admit(candidates(1, 2, 3)[before:], vectors[before:])[-1]
+        assert verdict.neighbour_id == candidate(2).persona_id
+        assert verdict.score == pytest.approx(0.97, abs=2e-3)
+
+
+def test_whoever_is_near_a_refused_one_alone_is_kept():
+    first = apart(1)[0]
+    second = at_cosine(first, 0.92)
+    third = unit(2 * (second @ first) * second - first)  # as far beyond the second as the first is before it
+    assert second @ third > THRESHOLD > first @ third
+    assert admitted(index().admit(candidates(1, 2, 3), np.stack([first, second, third]))) == [1, 3]
+
+
+@pytest.mark.parametrize("batch", [1, 3, 7, 20])
+def test_a_group_of_near_duplicates_keeps_exactly_one_however_it_arrives(batch):
+    centre = scattered(1)[0]
+    vectors = np.stack([at_cosine(centre, 0.99, seed) for seed in range(20)])
+    assert (vectors @ vectors.T).min() > THRESHOLD
+    for order in range(5):
+        numbers = random.Random(order).sample(range(20), 20)
+        kept = index()
+        verdicts = [
+            verdict
+            for start in range(0, 20, batch)
+            for verdict in kept.admit(
+                candidates(*numbers[start : start + batch]), vectors[numbers[start : start + batch]]
+            )
+        ]
+        assert admitted(verdicts) == [numbers[0]]
+        assert {verdict.neighbour_id for verdict in verdicts[1:]} == {candidate(numbers[0]).persona_id}
+
+
+def test_a_score_is_never_more_than_one():
+    vectors = np.repeat(scattered(1), 2, axis=0)
+    assert index().admit(candidates(1, 2), vectors)[1].score <= 1.0
+
+
+# --- exact ones
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_the_same_words_are_refused_as_exact_and_name_their_holder(together):
+    both = [candidate(1, "A nurse in Leeds"), candidate(2, "a NURSE, in leeds.")]
+    vectors, kept = apart(2), index()
+    if together:
+        verdicts = kept.admit(both, vectors)
+    else:
+        verdicts = kept.admit(both[:1], vectors[:1]) + kept.admit(both[1:], vectors[1:])
+    assert verdicts[1] == Verdict(both[1].persona_id, Reason.EXACT, both[0].persona_id, 1.0)
+    assert kept.exact(both[1]) == verdicts[1]
+
+
+def test_unknown_words_have_no_exact_verdict():
+    kept = index()
+    kept.admit(candidates(1), apart(1))
+    assert kept.exact(candidate(2)) is None
+
+
+def test_a_repeat_of_a_refused_one_names_the_kept_one_and_how_close_it_is():
+    first = scattered(1)[0]
+    near = at_cosine(first, 0.95)
+    said = [candidate(1, "a kept person"), candidate(2, "another person"), candidate(3, "Another person!")]
+    verdict = index().admit(said, np.stack([first, near, near]))[2]
+    assert verdict.neighbour_id == said[0].persona_id
+    assert verdict.reason is Reason.EMBEDDING  # its words are not those of the neighbour that is named
+    assert verdict.score == pytest.approx(0.95, abs=2e-3)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_one_persona_asked_about_twice_is_admitted_twice_and_kept_once(together):
+    kept = index()
+    twice, vectors = candidates(1, 1), np.repeat(apart(1), 2, axis=0)
+    verdicts = (
+        kept.admit(twice, vectors)
+        if together
+        else [*kept.admit(twice[:1], vectors[:1]), *kept.admit(twice[1:], vectors[1:])]
+    )
+    assert verdicts == [Verdict(candidate(1).persona_id)] * 2
+    assert len(kept) == 1
+
+
+def test_asking_again_gives_the_same_answers_and_keeps_nothing_new():
+    vectors, kept = groups(10, 6), index()
+    asked = candidates(*range(60))
+    before = kept.admit(asked, vectors)
+    size = len(kept)
+    again = [
+        verdict
+        for start in range(0, 60, 7)
+        for verdict in kept.admit(asked[start : start + 7], vectors[start : start + 7])
+    ]
+    assert [(one.admitted, one.reason) for one in again] == [(one.admitted, one.reason) for one in before]
+    assert len(kept) == size
+
+
+def test_an_empty_batch_is_answered_with_nothing():
+    kept, nothing = index(), np.zeros((0, SIZE), np.float32)
+    assert kept.admit([], nothing) == []
+    kept.admit(candidates(1), apart(1))
+    assert kept.admit([], nothing) == []
+    assert len(kept) == 1
+
+
+def test_a_batch_of_which_all_are_known_is_answered():
+    kept = index()
+    kept.admit(candidates(1, 2), apart(2))
+    assert admitted(kept.admit(candidates(2, 1), apart(2)[::-1])) == [2, 1]
+
+
+def test_the_form_of_a_text_is_16_bytes_of_its_normal_form():
+    assert form_key("A nurse, in Leeds.") == form_key("a nurse in leeds")
+    assert form_key("A nurse in Leeds") != form_key("A nurse in York")
+    assert len(form_key("")) == 16
+
+
+def test_a_decision_needs_no_index():
+    within = np.array([[1, 0.95], [0.95, 1]], dtype=np.float32)
+    before, names = np.array([0.97, 0.2], dtype=np.float32), ["kept", "far"]
+    verdicts = decide(candidates(1, 2), within, before, names, THRESHOLD)
+    assert verdicts[0].neighbour_id == "kept"
+    assert verdicts[1].admitted  # near a refused one alone
+
+
+# --- against a slow and simple one
+
+
+def groups(count: int, each: int, seed: int = 0) -> NDArray[np.float32]:
+    """Vectors in groups, some of whose members are near-duplicates and some are not, in random order."""
+    rng = np.random.default_rng(seed)
+    centres = np.repeat(scattered(count, seed), each, axis=0)
+    spread = rng.choice([0.05, 0.1, 0.2], size=(count * each, 1))
+    return rng.permutation(unit(centres + spread * rng.normal(size=centres.shape)))
+
+
+class Simple:
+    """The rules in plain words, one candidate at a time."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[Candidate, NDArray[np.float32]]] = []
+
+    def admits(self, one: Candidate, vector: NDArray[np.float32]) -> bool:
+        rounded = vector.astype(np.float16).astype(np.float32)
+        for other, _ in self.kept:
+            if form_key(other.text) == form_key(one.text):
+                return other.persona_id == one.persona_id
+        if any(float(rounded @ other) >= THRESHOLD for _, other in self.kept):
+            return False
+        self.kept.append((one, rounded))
+        return True
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_any_stream_of_batches_is_decided_as_one_by_one(seed):
+    rng = random.Random(seed)
+    vectors = groups(15, 8, seed)
+    texts = [f"a person number {number}" for number in range(len(vectors))]
+    stream = [rng.randrange(len(vectors)) for _ in range(300)]
+    asked = [Candidate(f"{text + 1000 * rng.randrange(2):024x}", texts[text]) for text in stream]
+    simple, kept, start = Simple(), index(), 0
+    while start < len(stream):
+        stop = start + rng.choice([0, 1, 2, 5, 40])
+        verdicts = kept.admit(asked[start:stop], vectors[stream[start:stop]].reshape(-1, SIZE))
+        expected = [
+            simple.admits(one, vectors[at]) for one, at in zip(asked[start:stop], stream[start:stop], strict=True)
+        ]
+        assert [one.admitted for one in verdicts] == expected
+        holders = {one.persona_id for one, _ in simple.kept}
+        assert {one.neighbour_id for one in verdicts if not one.admitted} <= holders
+        start = stop
+    assert len(kept) == len(simple.kept)
+    assert 15 < len(kept) < 120
+
+
+# --- the log
+
+
+def fed(folder: Path, vectors: NDArray[np.float32], batch: int) -> list[Verdict]:
+    kept = index(folder)
+    return [
+        verdict
+        for start in range(0, len(vectors), batch)
+        for verdict in kept.admit(
+            candidates(*range(start, min(start + batch, len(vectors)))), vectors[start : start + batch]
+        )
+    ]
+
+
+def test_a_restarted_index_decides_as_the_one_before_it(tmp_path):
+    vectors = groups(20, 6)
+    fed(tmp_path, vectors[:60], 7)
+    unbroken = index()
+    unbroken.admit(candidates(*range(60)), vectors[:60])
+    restarted = index(tmp_path)
+    assert len(restarted) == len(unbroken)
+    later = candidates(*range(60, 120))
+    assert restarted.admit(later, vectors[60:]) == unbroken.admit(later, vectors[60:])
+
+
+def test_what_was_admitted_before_a_restart_is_admitted_again_and_its_repeats_are_not(tmp_path):
+    before = fed(tmp_path, groups(5, 4), 3)
+    restarted = index(tmp_path)
+    assert [restarted.exact(candidate(number)).admitted for number in admitted(before)] == [True] * len(
+        admitted(before)
+    )
+    holder = admitted(before)[0]
+    assert restarted.exact(candidate(999, candidate(holder).text)).neighbour_id == candidate(holder).persona_id
+
+
+def test_a_restart_changes_no_decision_at_the_very_threshold(tmp_path):
+    first = scattered(100, size=64)
+    second = np.stack([at_cosine(one, THRESHOLD + 4e-6 * (at - 50), at) for at, one in enumerate(first)])
+    unbroken, logged = index(size=64), index(tmp_path, size=64)
+    for kept in (unbroken, logged):
+        kept.admit(candidates(*range(100)), first)
+    restarted = index(tmp_path, size=64)
+    later = candidates(*range(100, 200))
+    verdicts = unbroken.admit(later, second)
+    assert restarted.admit(later, second) == verdicts
+    assert 0 < len(admitted(verdicts)) < 100
+
+
+def test_each_life_of_a_writer_has_a_file_of_its_own_and_all_are_read(tmp_path):
+    for life in range(3):
+        index(tmp_path).admit(candidates(life), apart(3)[life : life + 1])
+    assert len(list(tmp_path.iterdir())) == 3
+    assert len(index(tmp_path)) == 3
+
+
+def test_an_index_that_admits_nothing_writes_nothing(tmp_path):
+    folder = tmp_path / "dedup"
+    assert index(folder).admit([], np.zeros((0, SIZE), np.float32)) == []
+    assert not folder.exists()
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, int]:
+    """A log of two batches of five, and where the second begins."""
+    folder = tmp_path_factory.mktemp("log")
+    kept, vectors = index(folder), scattered(10, size=SIZE)
+    kept.admit(candidates(*range(5)), vectors[:5])
+    [path] = folder.iterdir()
+    first = path.stat().st_size
+    kept.admit(candidates(*range(5, 10)), vectors[5:])
+    return path.read_bytes(), first
+
+
+def test_what_is_answered_is_on_the_disk(logged):
+    whole, first = logged
+    assert 0 < first < len(whole)
+
+
+def torn_at(folder: Path, whole: bytes, cuts: range) -> Iterator[tuple[int, Path]]:
+    folder.mkdir()
+    for cut in cuts:
+        path = folder / "log-00001.arrows"
+        path.write_bytes(whole[:cut])
+        yield cut, path
+
+
+def test_a_torn_batch_costs_itself_alone_wherever_it_is_torn(tmp_path, logged):
+    whole, first = logged
+    for cut, _ in torn_at(tmp_path / "log", whole, range(first, len(whole))):
+        kept = index(tmp_path / "log")
+        assert len(kept) == 5, cut
+        assert all(kept.exact(one).admitted for one in candidates(*range(5)))
+    assert len(list((tmp_path / "log").iterdir())) == 1
+
+
+def test_a_log_torn_before_its_first_batch_is_empty(tmp_path, logged):
+    whole, first = logged
+    assert {len(index(tmp_path / "log")) for _ in torn_at(tmp_path / "log", whole, range(0, first, 5))} == {0}
+
+
+def test_after_a_torn_batch_a_new_writer_goes_on_and_nothing_is_lost(tmp_path, logged):
+    whole, first = logged
+    vectors = scattered(10, size=SIZE)
+    for cut, path in torn_at(tmp_path / "log", whole, range(first, len(whole), 31)):
+        index(path.parent).admit(candidates(*range(5, 10)), vectors[5:])
+        assert len(index(path.parent)) == 10, cut
+        (path.parent / "log-00002.arrows").unlink()
+
+
+@pytest.mark.parametrize(("model", "size"), [("other", SIZE), ("m", 4)])
+def test_a_log_of_another_model_or_dimension_is_refused_and_both_are_named(tmp_path, model, size):
+    index(tmp_path).admit(candidates(1), apart(1))
+    with pytest.raises(UserError) as refusal:
+        index(tmp_path, model, size)
+    message = str(refusal.value)
+    assert "personas.dedup.model" in message and "--fresh" in message and "\n" not in message
+    assert f"{model} ({size} components)" in message and f"m ({SIZE})" in message
+
+
+class FullLog(IndexLog):
+    """A log whose disk is full."""
+
+    def append(self, *_: object) -> None:
+        raise Halt("dedup: No space left on device")
+
+
+def test_what_the_log_did_not_take_is_not_kept(tmp_path):
+    kept = PersonaIndex(THRESHOLD, SIZE, FullLog(tmp_path, "m"))
+    with pytest.raises(Halt):
+        kept.admit(candidates(1), apart(1))
+    assert len(kept) == 0
+    assert kept.exact(candidate(1)) is None

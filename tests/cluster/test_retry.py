@@ -1,0 +1,142 @@
+import random
+from dataclasses import replace
+from email.utils import format_datetime
+from datetime import UTC, datetime
+
+import pytest
+
+from cluster.errors import FailureKind
+from cluster.retry import Action, Trouble, Verdict, backoff_s, judge, retry_after_s
+
+NOW = datetime(2026, 10, 21, 7, 28, tzinfo=UTC).timestamp()
+
+
+def verdict(status: int | None, code: str | None = None, **facts: object) -> tuple[Action, FailureKind]:
+    found = judge(Trouble(status, "as the endpoint said", code, **facts))
+    assert isinstance(found, Verdict)
+    return found.action, found.kind
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_key_is_retired(status):
+    assert verdict(status) == (Action.RETIRE, FailureKind.REFUSED)
+
+
+@pytest.mark.parametrize("status", [400, 402, 429])
+@pytest.mark.parametrize("code", ["insufficient_quota", "invalid_api_key", "account_deactivated", "billing_not_active"])
+def test_a_key_without_money_or_account_is_retired_and_does_not_rest(status, code):
+    assert verdict(status, code) == (Action.RETIRE, FailureKind.REFUSED)
+
+
+@pytest.mark.parametrize("code", [None, "rate_limit_exceeded"])
+def test_too_many_requests_are_a_rest(code):
+    assert verdict(429, code) == (Action.COOL, FailureKind.EXHAUSTED)
+
+
+@pytest.mark.parametrize("status", [408, 409, 500, 502, 503, 504, 529])
+def test_a_trouble_of_the_server_is_tried_again(status):
+    assert verdict(status) == (Action.RETRY, FailureKind.EXHAUSTED)
+
+
+@pytest.mark.parametrize("status", [400, 404, 413, 422])
+def test_a_request_that_will_never_be_taken_is_final(status):
+    assert verdict(status) == (Action.FAIL, FailureKind.REFUSED)
+
+
+def test_the_content_filter_is_final_and_named():
+    assert verdict(400, "content_filter") == (Action.FAIL, FailureKind.FILTERED)
+
+
+def test_a_filtered_request_costs_no_key():
+    assert verdict(403, "content_filter") == (Action.FAIL, FailureKind.FILTERED)
+
+
+def test_a_timeout_or_reset_is_tried_again_and_a_refused_connection_is_an_outage():
+    assert verdict(None) == (Action.RETRY, FailureKind.EXHAUSTED)
+    assert verdict(None, connected=False) == (Action.OUTAGE, FailureKind.EXHAUSTED)
+
+
+@pytest.mark.parametrize("status", [200, 404, 502])
+def test_a_body_that_is_no_api_is_tried_again_and_named(status):
+    assert verdict(status, is_api=False) == (Action.RETRY, FailureKind.NOT_AN_API)
+
+
+def test_too_many_requests_are_a_rest_even_when_a_proxy_says_so_in_html():
+    assert verdict(429, is_api=False)[0] is Action.COOL
+
+
+@pytest.mark.parametrize("message", ["Rate limit reached", "429", "invalid api key", "timeout", "insufficient_quota"])
+def test_the_words_of_a_message_decide_nothing(message):
+    for trouble in (Trouble(400, ""), Trouble(500, ""), Trouble(429, ""), Trouble(None, "", connected=False)):
+        assert judge(replace(trouble, message=message)) == judge(trouble)
+
+
+# --- backing off
+
+
+def test_the_ceiling_doubles_and_is_capped():
+    assert [backoff_s(attempt, 1.0) for attempt in range(1, 9)] == [0.5, 1, 2, 4, 8, 16, 30, 30]
+    assert backoff_s(10_000, 1.0) == 30
+
+
+def test_a_tenth_is_always_waited():
+    assert backoff_s(1, 0.0) == pytest.approx(0.05)
+    assert backoff_s(20, 0.0) == pytest.approx(3.0)
+
+
+def test_the_wait_is_spread_over_the_whole_range():
+    rng = random.Random(0)
+    waits = sorted(backoff_s(3, rng.random()) for _ in range(1000))
+    assert 0.2 <= waits[0] < 0.25 and 1.95 < waits[-1] < 2.0
+    assert waits[500] == pytest.approx(1.1, abs=0.1)
+
+
+# --- Retry-After
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("20", 20.0), ("0", 0.0), ("1.5", 1.5), (" 7 ", 7.0), ("-3", 0.0)])
+def test_seconds_are_read(value, seconds):
+    assert retry_after_s(value, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    "date", ["Wed, 21 Oct 2026 07:28:20 GMT", "Wed, 21 Oct 2026 09:28:20 +0200", "21 Oct 2026 07:28:20 GMT"]
+)
+def test_a_date_is_read_as_the_time_from_now(date):
+    assert retry_after_s(date, NOW) == 20.0
+
+
+def test_a_date_is_read_whatever_the_zone_of_this_machine(monkeypatch):
+    import time
+
+    for zone in ("UTC", "America/New_York"):
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+        try:
+            assert retry_after_s("Wed, 21 Oct 2026 07:28:20 -0000", NOW) == 20.0
+            assert retry_after_s(format_datetime(datetime.fromtimestamp(NOW, UTC), usegmt=True), NOW) == 0.0
+        finally:
+            monkeypatch.undo()
+            time.tzset()
+
+
+def test_a_date_that_has_passed_is_now():
+    assert retry_after_s("Wed, 21 Oct 2015 07:28:00 GMT", NOW) == 0.0
+
+
+@pytest.mark.parametrize("value", [None, "", "soon", "Wed, 99 Oct 2026 07:28:20 GMT", "20 seconds", "\x00"])
+def test_what_cannot_be_read_is_no_time(value):
+    assert retry_after_s(value, NOW) is None
+
+
+@pytest.mark.parametrize("value", ["inf", "Infinity", "nan", "1e400"])
+def test_a_key_is_not_put_to_rest_for_ever_by_a_header(value):
+    found = retry_after_s(value, NOW)
+    assert found is None or found < 10**9
+
+
+def test_any_header_is_read_or_left_and_never_an_error():
+    rng, words = random.Random(0), "Wed, 21 Oct 2026 07:28:20 GMT -0000 +9999 a:b :: 0 Feb 30 99999 inf , ; é".split()
+    for _ in range(3000):
+        found = retry_after_s(" ".join(rng.choices(words, k=rng.randint(1, 7))), NOW)
+        assert found is None or found >= 0
