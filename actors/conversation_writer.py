@@ -14,7 +14,7 @@ import pyarrow as pa
 from actors.logic import tables
 from actors.logic.dialogue import Context, Conversation, Dialogue
 from actors.logic.growth import Failure
-from cluster.caller_pool import CallerPool, took_over
+from cluster.caller_pool import CallerPool
 from cluster.errors import Halt
 from cluster.meter import Tally
 from cluster.named import Named
@@ -30,7 +30,7 @@ class ConversationWriter:
     def __init__(self, run_dir: str, callers: Sequence[Named], meter: Named) -> None:
         self._run_dir = Path(run_dir)
         self._callers, self._tally = (
-            CallerPool([one.handle() for one in callers], again=took_over()),
+            CallerPool(callers),
             Tally(meter.handle()),
         )
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import traceback
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from cluster.chat import ChatModel
@@ -25,14 +26,15 @@ class LLMCaller:
     def __init__(self, make_chat: Callable[[Tally], ChatModel], meter: Named | None = None) -> None:
         self._make_chat, self._tally = make_chat, Tally(meter.handle() if meter else None)
         self._chat: ChatModel | None = None
+        self._running: defaultdict[str, set[asyncio.Task[None]]] = defaultdict(set)
 
     async def run(
-        self, programs: Sequence[Program[object]], again: bool = False
+        self, programs: Sequence[Program[object]], again: bool = False, client: str = ""
     ) -> AsyncIterator[list[tuple[int, Outcome]]]:
         """Outcomes with the index of their program, in the order in which they finish, a few together.
 
         A slow program delays itself alone: there is no barrier at the end of a batch. `again` says that the programs
-        may have been run before, in part, by a process that died.
+        may have been run before, in part, by or for a process that died. `client` names the actor that sent them.
         """
         if again:
             await self._model().catch_up()
@@ -42,6 +44,7 @@ class LLMCaller:
             finished.put_nowait((index, await self._outcome(program)))
 
         tasks = [asyncio.create_task(one(index, program)) for index, program in enumerate(programs)]
+        self._running[client].update(tasks)
         try:
             left = len(tasks)
             while left:
@@ -54,6 +57,12 @@ class LLMCaller:
         finally:
             for task in tasks:
                 task.cancel()
+            self._running[client].difference_update(tasks)
+
+    async def drop(self, client: str) -> None:
+        """Stop the programs of a client that died; calls that are on the wire still end in the journal."""
+        for task in self._running.pop(client, ()):
+            task.cancel()
 
     async def _outcome(self, program: Program[object]) -> Outcome:
         try:

@@ -21,7 +21,7 @@ from actors.logic import tables
 from actors.logic.growth import GrowthRule, Tree, grow
 from actors.logic.near_duplicates import Candidate, Reason, Scope, Verdict, form_key
 from actors.persona_index import PersonaIndex
-from cluster.caller_pool import CallerPool, took_over
+from cluster.caller_pool import CallerPool
 from cluster.errors import Halt
 from cluster.meter import Tally
 from cluster.named import Named
@@ -56,7 +56,7 @@ class PersonaPool:
 
     def __init__(self, run_dir: str, rule: GrowthRule, scope: Scope, threshold: float, links: Links) -> None:
         self._run_dir, self._rule, self._scope, self._threshold = Path(run_dir), rule, scope, threshold
-        self._callers = CallerPool([one.handle() for one in links.callers], again=took_over())
+        self._callers = CallerPool(links.callers)
         self._embedder = EmbedderClient([one.handle() for one in links.embedders])
         self._dedup = links.dedup.handle() if links.dedup else None
         self._tally = Tally(links.meter.handle())

@@ -13,18 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 import ray
-from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError
+from ray.exceptions import RayActorError
 
+from cluster.named import Named
 from cluster.program import Outcome, Program
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-
-def took_over() -> bool:
-    """Whether this actor's process takes the place of one that died."""
-    return bool(ray.get_runtime_context().was_current_actor_reconstructed)
 
 
 BATCH = 64
@@ -49,21 +45,32 @@ class _Member:
 
 
 class CallerPool:
-    """A client of the callers; every process that sends programs makes one from the same handles.
+    """A client of the callers; every actor that sends programs makes one from the same names, in its own process.
 
-    `again` is set where this process itself takes the place of one that died, whose programs are now sent again.
+    Where that process takes the place of one that died, the callers first drop what the dead one had sent.
     """
 
-    def __init__(self, handles: Sequence[Any], again: bool = False) -> None:
-        self._members = [_Member(handle) for handle in handles]
-        self._again = again
+    def __init__(self, callers: Sequence[Named]) -> None:
+        context = ray.get_runtime_context()
+        self._members = [_Member(caller.handle()) for caller in callers]
+        self._client = str(context.get_actor_id())
+        self._again = bool(context.was_current_actor_reconstructed)
+        self._dropped: asyncio.Future[Any] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, program: Program[T]) -> Outcome:
         """The program's outcome, whichever caller served it and however many of them died."""
+        await self._drop_predecessors()
         work = _Work(cast(Program[object], program), asyncio.get_running_loop().create_future(), self._again)
         self._enqueue(work)
         return await work.outcome
+
+    async def _drop_predecessors(self) -> None:
+        if self._again:
+            if self._dropped is None:
+                drops = [member.handle.drop.remote(self._client) for member in self._members]
+                self._dropped = asyncio.gather(*drops, return_exceptions=True)
+            await self._dropped
 
     def _enqueue(self, work: _Work) -> None:
         member = min(self._members, key=lambda one: one.outstanding)
@@ -83,12 +90,12 @@ class CallerPool:
     async def _send(self, member: _Member, batch: list[_Work]) -> None:
         try:
             programs, again = [work.program for work in batch], any(work.again for work in batch)
-            stream = member.handle.run.options(num_returns="streaming").remote(programs, again)
+            stream = member.handle.run.options(num_returns="streaming").remote(programs, again, self._client)
             async for reference in stream:
                 for index, outcome in await reference:
                     if not batch[index].outcome.done():
                         batch[index].outcome.set_result(outcome)
-        except (ActorDiedError, ActorUnavailableError, RayActorError) as error:
+        except RayActorError as error:
             log.warning("a caller was lost (%s); its programs are sent again", type(error).__name__)
             await asyncio.sleep(_RESEND_PAUSE_S)
         except BaseException as error:

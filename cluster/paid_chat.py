@@ -140,16 +140,25 @@ class JournaledChat:
     def __init__(self, paid: ChatModel, reader: JournalReader, writer: JournalWriter, tally: Tally) -> None:
         self._paid, self._reader, self._writer, self._tally = paid, reader, writer, tally
         self._catching_up = asyncio.Lock()
+        self._on_the_wire: dict[bytes, asyncio.Task[ChatAnswer]] = {}
 
     async def answer(self, request: ChatRequest) -> ChatAnswer:
         key = call_key(request.canonical(), request.item)
         if (kept := self._reader.get(key)) is not None:
             self._tally.add(journal_hits=1)
             return _restore(kept)
+        if key not in self._on_the_wire:
+            task = asyncio.get_running_loop().create_task(self._pay(key, request))
+            self._on_the_wire[key] = task
+            task.add_done_callback(lambda _: self._on_the_wire.pop(key, None))
+        return _checked(await asyncio.shield(self._on_the_wire[key]))
+
+    async def _pay(self, key: bytes, request: ChatRequest) -> ChatAnswer:
+        """One payment for all who ask at the same time; goes on to the journal though they be cancelled."""
         answer = await self._paid.answer(request)
         self._writer.append(key, request.item, asdict(answer))
         self._tally.add(**asdict(answer.usage))
-        return _checked(answer)
+        return answer
 
     async def catch_up(self) -> None:
         async with self._catching_up:

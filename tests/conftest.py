@@ -181,18 +181,29 @@ class Starter:
                 process.wait(5)
 
     def _alive(self) -> list[psutil.Process]:
-        """Our children, their descendants, and orphans of theirs, which still carry our mark in their environment."""
+        """Our children and their descendants. Orphans are known by their session or by our mark in their environment:
+        Ray's agents overwrite the environment, and outlive a killed driver."""
         found: dict[int, psutil.Process] = {}
         for started in self._started:
-            if started.poll() is None:
-                with suppress(psutil.NoSuchProcess):
+            with suppress(psutil.NoSuchProcess):
+                if started.poll() is None:
                     root = psutil.Process(started.pid)
                     found |= {one.pid: one for one in [root, *root.children(recursive=True)]}
         for process in psutil.process_iter():
-            with suppress(psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-                if process.pid not in found and process.environ().get(_MARK) == self._mark:
+            with suppress(psutil.Error, ProcessLookupError, PermissionError):
+                if process.pid not in found and self._is_ours(process):
                     found[process.pid] = process
-        return [one for one in found.values() if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+        return [one for one in found.values() if _is_running(one)]
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        sessions = {started.pid for started in self._started}
+        return os.getsid(process.pid) in sessions or process.environ().get(_MARK) == self._mark
+
+
+def _is_running(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 @pytest.fixture

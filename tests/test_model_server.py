@@ -656,22 +656,23 @@ def test_fewer_than_two_in_a_hundred_of_3000_personas_have_a_near_duplicate(mode
 
 
 def test_orphans_of_a_killed_populace_are_ended_too(_starter, tmp_path):
-    site = tmp_path / "site"
-    site.mkdir()
-    (site / "sitecustomize.py").write_text(
+    """One has left the session, one has lost its environment (as Ray's agents do)."""
+    (tmp_path / "sitecustomize.py").write_text(
         "import subprocess, time\n"
-        "child = subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
-        "print(child.pid, flush=True)\n"
+        "one = subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
+        "other = subprocess.Popen(['sleep', '600'], env={}, process_group=0)\n"
+        "print(one.pid, other.pid, flush=True)\n"
         "time.sleep(600)\n"
     )
-    process = _starter.start("--help", env={"PYTHONPATH": str(site)})
-    while not (pid := process.said()[0].strip()):
+    process = _starter.start("--help", env={"PYTHONPATH": str(tmp_path)})
+    while not (said := process.said()[0].split()):
         time.sleep(0.02)
+    orphans = [psutil.Process(int(pid)) for pid in said]
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait(5) == -signal.SIGKILL
-    assert psutil.pid_exists(int(pid))
+    assert all(orphan.is_running() for orphan in orphans)
     _starter.end()
-    assert not psutil.pid_exists(int(pid)) or psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE
+    assert not any(orphan.is_running() and orphan.status() != psutil.STATUS_ZOMBIE for orphan in orphans)
 
 
 def test_a_command_that_takes_too_long_is_ended_and_says_what_it_said(_starter, tmp_path):

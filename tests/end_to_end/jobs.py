@@ -12,7 +12,24 @@ import pyarrow.parquet as pq
 import yaml
 
 KEY = "sk-test-5f2a9c0d7e1b4836"
-TOPICS = "bees tides clocks bread roads wool glass rivers stars seeds ships bells coal maps mills salt".split()
+TOPICS = ["bees", "tides", "clocks", "bread", "roads", "wool", "glass", "rivers", "stars", "seeds", "ships", "bells"]
+    "bees",
+    "tides",
+    "clocks",
+    "bread",
+    "roads",
+    "wool",
+    "glass",
+    "rivers",
+    "stars",
+    "seeds",
+    "ships",
+    "bells",
+    "coal",
+    "maps",
+    "mills",
+    "salt",
+]
 
 
 def write_corpus(folder: Path, documents: int) -> Path:

@@ -1,0 +1,629 @@
+import asyncio
+import selectors
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from cluster.chat import ChatAnswer, ChatRequest, Role, ScriptedChat, Usage
+from cluster.errors import CallFailed, FailureKind, Halt
+from cluster.journal import JournalReader, JournalWriter, index_segments, read_records
+from cluster.keys import Endpoint, Lane, Lanes, Secret
+from cluster.meter import Tally
+from cluster.paid_chat import TRIES, JournaledChat, PaidChat
+from cluster.retry import Trouble
+
+T = TypeVar("T")
+KEY = "sk-very-secret-9000"
+
+
+# --- a loop whose clock jumps to the next thing to do, so that an hour of waiting takes no time
+
+
+class Clock:
+    now = 1000.0
+
+
+class JumpingSelector(selectors.DefaultSelector):
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self.clock = clock
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:  # only a thread can bring news
+            ready = super().select(0.2)
+            if not ready:
+                raise RuntimeError("everybody waits for what will never happen")
+            return ready
+        self.clock.now += max(0.0, timeout)
+        return super().select(0)
+
+
+class JumpingLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self.clock = Clock()
+        super().__init__(JumpingSelector(self.clock))
+
+    def time(self) -> float:
+        return self.clock.now
+
+
+def play(main: Callable[[], Awaitable[T]]) -> T:
+    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+        return runner.run(main())
+
+
+def now() -> float:
+    """Seconds since the loop began."""
+    return asyncio.get_running_loop().time() - 1000.0
+
+
+# --- the fakes
+
+
+class Endpoints:
+    """A transport: what `script` says of a key's name and the item, after `takes_s`. Keeps when what was sent."""
+
+    def __init__(self, script: Callable[[str, str], object], takes_s: float = 1.0) -> None:
+        self.script, self.takes_s = script, takes_s
+        self.sent: list[tuple[float, str, str]] = []
+        self.in_flight: Counter[str] = Counter()
+        self.peak: Counter[str] = Counter()
+        self.closed = False
+
+    async def send(self, lane: Lane, request: ChatRequest) -> ChatAnswer:
+        name = lane.key_name
+        self.sent.append((now(), name, request.item))
+        for which in (name, "all"):
+            self.in_flight[which] += 1
+            self.peak[which] = max(self.peak[which], self.in_flight[which])
+        try:
+            await asyncio.sleep(self.takes_s)
+            said = self.script(name, request.item)
+        finally:
+            self.in_flight.subtract((name, "all"))
+        if isinstance(said, BaseException):
+            raise said
+        return said if isinstance(said, ChatAnswer) else ChatAnswer(str(said), "m", usage=Usage(1, 10, 5, 0.5))
+
+    async def close(self) -> None:
+        self.closed = True
+
+    def times(self, name: str | None = None) -> list[float]:
+        return [round(at, 6) for at, key, _ in self.sent if name in (None, key)]
+
+
+def in_turn(*said: object) -> Callable[[str, str], object]:
+    left = list(said)
+    return lambda key, item: left.pop(0) if left else "fine"
+
+
+class MeterHandle:
+    """An actor handle, as a `Tally` uses it."""
+
+    class _Method:
+        def __init__(self, call: Callable[..., Awaitable[None]]) -> None:
+            self.remote = call
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.notes: dict[str, str] = {}
+        self.add = self._Method(self._add)
+
+    async def _add(self, counts: dict[str, float], notes: dict[str, str]) -> None:
+        self.counts.update(counts)
+        self.notes |= notes
+
+
+def endpoint(name: str = "e", *keys: str, **settings: object) -> Endpoint:
+    return Endpoint(
+        name, f"http://{name}/v1", "m", [(key, Secret(f"{KEY}-{key}")) for key in keys or ("a",)], **settings
+    )
+
+
+def request(item: str = "item", text: str = "Hello?") -> ChatRequest:
+    return ChatRequest(Role.PERSONA, [{"role": "user", "content": text}], item, 100, 0.9, 7)
+
+
+def chat_over(transport: Endpoints, *endpoints: Endpoint, meter: MeterHandle | None = None, **options: float) -> PaidChat:
+    clock = asyncio.get_running_loop().time
+    return PaidChat(Lanes(endpoints or [endpoint()]), transport, Tally(meter), clock, **options)
+
+
+async def all_of(chat: PaidChat, count: int) -> list[object]:
+    """Outcomes of so many calls made at once: texts, or the errors."""
+    calls = (chat.answer(request(str(number))) for number in range(count))
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    return [one.text if isinstance(one, ChatAnswer) else one for one in outcomes]
+
+
+def one_call(transport: Endpoints, *endpoints: Endpoint, **options: float) -> tuple[object, float]:
+    """The outcome of a single call, and how long it took."""
+
+    async def main() -> tuple[object, float]:
+        [outcome] = await all_of(chat_over(transport, *endpoints, **options), 1)
+        return outcome, round(now(), 6)
+
+    return play(main)
+
+
+def many_calls(transport: Endpoints, count: int, *endpoints: Endpoint, **options: float) -> tuple[list[object], float]:
+    async def main() -> tuple[list[object], float]:
+        outcomes = await all_of(chat_over(transport, *endpoints, **options), count)
+        return outcomes, round(now(), 6)
+
+    return play(main)
+
+
+def throttled(seconds: float | None = None) -> Trouble:
+    return Trouble(429, "slow down", "rate_limit_exceeded", seconds)
+
+
+UNAUTHORISED = Trouble(401, "no such key")
+SILENT = Trouble(None, "connection refused", connected=False)
+
+
+# --- 429
+
+
+def test_a_throttled_call_waits_exactly_as_long_as_it_was_told():
+    transport = Endpoints(in_turn(throttled(20.0)))
+    assert one_call(transport) == ("fine", 22.0)
+    assert transport.times() == [0.0, 21.0]
+
+
+def test_throttling_never_uses_up_the_tries():
+    transport = Endpoints(in_turn(*[throttled(20.0)] * 100))
+    assert one_call(transport) == ("fine", 101 + 100 * 20.0)
+
+
+def test_throttling_without_a_time_backs_off_up_to_a_minute():
+    transport = Endpoints(in_turn(*[throttled()] * 8), takes_s=0.0)
+    one_call(transport)
+    assert [after - before for before, after in pairwise(transport.times())] == [1, 2, 4, 8, 16, 32, 60, 60]
+
+
+def test_a_throttled_call_goes_to_another_key_at_once():
+    transport = Endpoints(in_turn(throttled(20.0)))
+    assert one_call(transport, endpoint("e", "a", "b")) == ("fine", 2.0)
+    assert {key for _, key, _ in transport.sent} == {"a", "b"}
+
+
+def test_a_resting_key_is_asked_nothing_until_it_may():
+    def script(key: str, item: str) -> object:
+        return throttled(20.0) if key == "a" and now() < 15 else "fine"
+
+    transport = Endpoints(script)
+    outcomes, _ = many_calls(transport, 60, endpoint("e", "a", "b", max_concurrency=2))
+    assert outcomes == ["fine"] * 60
+    assert not [at for at in transport.times("a") if 1.0 <= at < 21.0]
+    assert [at for at in transport.times("a") if at >= 21.0]
+
+
+def test_a_storm_of_throttling_delays_calls_and_loses_none():
+    def script(key: str, item: str) -> object:
+        return throttled(5.0) if now() < 10 else "fine"
+
+    transport = Endpoints(script)
+    outcomes, seconds = many_calls(transport, 64, endpoint(max_concurrency=32))
+    assert outcomes == ["fine"] * 64
+    assert transport.times() == sorted(transport.times())
+    assert {at for at in transport.times() if at < 12} == {0.0, 6.0}
+    assert seconds == 14.0
+
+
+def test_a_call_may_wait_for_a_permit_for_an_hour():
+    outcomes, seconds = many_calls(Endpoints(in_turn(), takes_s=60.0), 60, endpoint(max_concurrency=1))
+    assert (outcomes, seconds) == (["fine"] * 60, 3600.0)
+
+
+# --- dead keys
+
+
+def test_the_work_of_a_retired_key_goes_to_the_other():
+    def script(key: str, item: str) -> object:
+        return UNAUTHORISED if key == "a" else "fine"
+
+    transport = Endpoints(script)
+    outcomes, _ = many_calls(transport, 100, endpoint("e", "a", "b", max_concurrency=4))
+    assert outcomes == ["fine"] * 100
+    assert len(transport.times("a")) == 4  # those that were in flight with the first refusal
+
+
+def test_when_all_keys_are_dead_the_run_halts_and_names_them_and_no_secret():
+    meter = MeterHandle()
+
+    async def main() -> list[object]:
+        chat = chat_over(Endpoints(lambda *_: UNAUTHORISED), endpoint("e", "env:A", "file:k line 2"), meter=meter)
+        outcomes = await all_of(chat, 1)
+        await asyncio.sleep(1)
+        return outcomes
+
+    [halt] = play(main)
+    assert isinstance(halt, Halt)
+    assert "env:A: HTTP 401" in str(halt) and "file:k line 2: HTTP 401" in str(halt)
+    assert meter.notes == {"key env:A": "retired: HTTP 401", "key file:k line 2": "retired: HTTP 401"}
+    assert KEY not in str(halt) + repr(halt) + repr(meter.notes)
+
+
+def test_a_key_without_money_halts_the_run_even_as_a_429():
+    halt, _ = one_call(Endpoints(lambda *_: Trouble(429, "pay", "insufficient_quota", 20.0)))
+    assert isinstance(halt, Halt) and "insufficient_quota" in str(halt)
+
+
+@pytest.mark.parametrize("waiting", [1, 3, 50])
+def test_all_calls_that_wait_are_halted_when_the_last_key_dies(waiting):
+    outcomes, seconds = many_calls(Endpoints(lambda *_: UNAUTHORISED), waiting, endpoint(max_concurrency=1))
+    assert [type(one) for one in outcomes] == [Halt] * waiting
+    assert seconds < 2
+
+
+# --- fallback
+
+
+def test_the_second_endpoint_serves_only_while_the_first_rests():
+    transport = Endpoints(lambda key, item: throttled(20.0) if key == "a" and now() < 5 else "fine")
+
+    async def main() -> None:
+        chat = chat_over(transport, endpoint("first", "a"), endpoint("second", "b"))
+        for _ in range(40):
+            await chat.answer(request())
+
+    play(main)
+    assert [at for at in transport.times("b")] == [float(second) for second in range(1, 21)]
+    assert [at for at in transport.times("a")] == [0.0, *(float(second) for second in range(21, 41))]
+
+
+@pytest.mark.parametrize("trouble", [SILENT, UNAUTHORISED, throttled(20.0)])
+def test_all_who_wait_for_the_first_endpoint_go_to_the_second_when_it_is_out(trouble):
+    transport = Endpoints(lambda key, item: trouble if key == "a" else "fine")
+    outcomes, seconds = many_calls(transport, 20, endpoint("first", "a", max_concurrency=4), endpoint("second", "b"))
+    assert (outcomes, seconds) == (["fine"] * 20, 2.0)
+    assert len(transport.times("a")) == 4
+
+
+def test_with_a_fallback_a_silent_first_endpoint_never_ends_the_run():
+    transport = Endpoints(lambda key, item: SILENT if key == "a" else "fine")
+
+    async def main() -> int:
+        chat = chat_over(transport, endpoint("first", "a"), endpoint("second", "b"))
+        return len([await chat.answer(request(str(number))) for number in range(1000)])
+
+    assert play(main) == 1000
+    assert 5 < len(transport.times("a")) < 50  # asked now and then whether it is back
+
+
+# --- outages
+
+
+def test_an_outage_is_waited_out():
+    transport = Endpoints(lambda *_: SILENT if now() < 60 else "fine", takes_s=0.0)
+    outcome, seconds = one_call(transport)
+    assert outcome == "fine"
+    assert 60 <= seconds < 95
+    assert transport.times()[:6] == [0, 1, 3, 7, 15, 31]
+
+
+def test_an_outage_beyond_the_patience_halts_and_names_the_endpoint():
+    transport = Endpoints(lambda *_: SILENT, takes_s=0.0)
+    halt, seconds = one_call(transport, outage_patience_s=120.0)
+    assert isinstance(halt, Halt) and "connection refused" in str(halt)
+    assert 120 <= seconds <= 151
+    assert len(transport.sent) < 12
+
+
+def test_all_calls_that_wait_are_halted_when_the_patience_is_over():
+    outcomes, seconds = many_calls(Endpoints(lambda *_: SILENT, takes_s=0.01), 300, endpoint(max_concurrency=4))
+    assert {type(one) for one in outcomes} == {Halt}
+    assert seconds <= 181
+
+
+def test_the_patience_begins_anew_after_an_answer():
+    def script(key: str, item: str) -> object:
+        return "fine" if 100 < now() < 140 else SILENT
+
+    async def main() -> float:
+        chat = chat_over(Endpoints(script), endpoint())
+        with pytest.raises(Halt):
+            while True:
+                await chat.answer(request())
+        return now()
+
+    assert play(main) > 100 + 120
+
+
+def test_what_is_wrong_is_told_while_it_is_and_taken_back_when_it_is_over():
+    meter, told = MeterHandle(), []
+
+    async def main() -> None:
+        chat = chat_over(Endpoints(lambda *_: SILENT if now() < 20 else "fine"), endpoint(), meter=meter)
+        call = asyncio.create_task(chat.answer(request()))
+        await asyncio.sleep(10)
+        told.append(meter.notes["endpoint"])
+        await call
+        await asyncio.sleep(1)
+        told.append(meter.notes["endpoint"])
+
+    play(main)
+    assert told == ["nobody answers at http://e/v1; waiting", ""]
+
+
+# --- what is tried again, and what is not
+
+
+@pytest.mark.parametrize("status", [400, 404, 413, 422])
+def test_a_refused_request_is_final(status):
+    transport = Endpoints(lambda *_: Trouble(status, "too long"))
+    failure, _ = one_call(transport, endpoint("e", "a", "b"))
+    assert isinstance(failure, CallFailed)
+    assert (failure.kind, failure.message, failure.attempts) == (FailureKind.REFUSED, "too long", 1)
+    assert len(transport.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("trouble", "kind"),
+    [
+        (Trouble(500, "sorry"), FailureKind.EXHAUSTED),
+        (Trouble(None, "no answer in 120 s"), FailureKind.EXHAUSTED),
+        (Trouble(200, "HTML", is_api=False), FailureKind.NOT_AN_API),
+    ],
+)
+def test_a_lost_attempt_is_tried_again_and_then_given_up(trouble, kind):
+    transport = Endpoints(lambda *_: trouble)
+    failure, _ = one_call(transport)
+    assert isinstance(failure, CallFailed)
+    assert (failure.kind, failure.message, failure.attempts) == (kind, trouble.message, TRIES)
+    assert len(transport.sent) == TRIES
+
+
+def test_a_lost_attempt_costs_no_item_while_tries_are_left():
+    assert one_call(Endpoints(in_turn(*[Trouble(503, "busy")] * (TRIES - 1))))[0] == "fine"
+
+
+def test_between_tries_some_time_passes_and_more_each_time():
+    transport = Endpoints(lambda *_: Trouble(503, "busy"), takes_s=0.0)
+    one_call(transport)
+    pauses = [after - before for before, after in pairwise(transport.times())]
+    assert all(0.05 * 2**at <= pause <= 0.5 * 2**at for at, pause in enumerate(pauses))
+
+
+def test_a_call_that_backs_off_holds_no_permit():
+    def script(key: str, item: str) -> object:
+        return Trouble(503, "busy") if item == "0" else "fine"
+
+    outcomes, _ = many_calls(Endpoints(script, takes_s=0.01), 100, endpoint(max_concurrency=1))
+    assert isinstance(outcomes[0], CallFailed)
+    assert outcomes[1:] == ["fine"] * 99
+
+
+def test_throttling_between_lost_attempts_does_not_count():
+    busy = Trouble(503, "busy")
+    said = [thing for _ in range(TRIES - 1) for thing in (busy, throttled(20.0))]
+    transport = Endpoints(in_turn(*said))
+    assert one_call(transport)[0] == "fine"
+    assert len(transport.sent) == 2 * TRIES - 1
+
+
+def test_troubles_are_counted():
+    meter = MeterHandle()
+
+    async def main() -> None:
+        chat = chat_over(Endpoints(in_turn(throttled(1.0), Trouble(503, "busy"), throttled(1.0))), meter=meter)
+        await chat.answer(request())
+        await asyncio.sleep(1)
+
+    play(main)
+    assert (meter.counts["throttled"], meter.counts["retries"]) == (2, 1)
+
+
+# --- limits
+
+
+def test_no_more_calls_are_in_flight_than_allowed_and_no_fewer():
+    transport = Endpoints(in_turn())
+    _, seconds = many_calls(transport, 50, endpoint("e", "a", "b", max_concurrency=5))
+    assert transport.peak == {"a": 5, "b": 5, "all": 10}
+    assert seconds == 5.0
+
+
+def test_the_bound_holds_through_troubles_of_every_kind():
+    troubles = [throttled(0.5), Trouble(503, "busy"), Trouble(400, "no"), Trouble(None, "reset"), "fine", "fine"]
+    transport = Endpoints(in_turn(*troubles * 50), takes_s=0.1)
+    outcomes, _ = many_calls(transport, 200, endpoint("e", "a", "b", max_concurrency=3))
+    assert len(outcomes) == 200
+    assert transport.peak["all"] <= 6 and max(transport.peak["a"], transport.peak["b"]) <= 3
+    assert transport.in_flight["all"] == 0
+
+
+def test_requests_leave_at_the_pace_of_the_key():
+    transport = Endpoints(in_turn())
+    many_calls(transport, 10, endpoint(requests_per_minute=60))
+    assert transport.times() == pytest.approx([float(second) for second in range(10)], abs=0.01)
+
+
+def test_tokens_pace_the_requests_too():
+    transport = Endpoints(in_turn())  # each answer is 15 tokens
+    many_calls(transport, 5, endpoint(tokens_per_minute=90, max_concurrency=1))
+    assert transport.times() == pytest.approx([0.0, 11.0, 22.0, 33.0, 44.0], abs=0.01)
+
+
+def test_a_call_that_is_cancelled_gives_its_permit_back():
+    async def main() -> str:
+        chat = chat_over(Endpoints(in_turn(), takes_s=100.0), endpoint(max_concurrency=1))
+        first = asyncio.create_task(chat.answer(request()))
+        second = asyncio.create_task(chat.answer(request()))
+        await asyncio.sleep(1)
+        first.cancel()
+        return (await second).text
+
+    assert play(main) == "fine"
+
+
+def test_a_call_that_is_cancelled_as_it_waits_takes_no_permit_along():
+    async def main() -> str:
+        chat = chat_over(Endpoints(in_turn(), takes_s=10.0), endpoint(max_concurrency=1))
+        _, waiting, last = (asyncio.create_task(chat.answer(request())) for _ in range(3))
+        await asyncio.sleep(10.0)  # the first ends now, and its permit is on the way to the second
+        waiting.cancel()
+        return (await last).text
+
+    assert play(main) == "fine"
+
+
+def test_a_mistake_of_ours_passes_and_gives_its_permit_back():
+    outcomes, _ = many_calls(Endpoints(in_turn(ZeroDivisionError())), 2, endpoint(max_concurrency=1))
+    assert isinstance(outcomes[0], ZeroDivisionError)
+    assert outcomes[1] == "fine"
+
+
+def test_closing_closes_the_connections():
+    async def main() -> bool:
+        transport = Endpoints(in_turn())
+        await chat_over(transport).close()
+        return transport.closed
+
+    assert play(main)
+
+
+# --- the journal
+
+
+class Paid(ScriptedChat):
+    """A model that counts what it was asked; answers may be given whole."""
+
+    def __init__(self, script: Callable[[ChatRequest], object] = lambda asked: f"says {asked.item}") -> None:
+        self.script, self.asked, self.closed = script, [], False
+
+    async def answer(self, request: ChatRequest) -> ChatAnswer:
+        self.asked.append(request.item)
+        said = self.script(request)
+        if isinstance(said, BaseException):
+            raise said
+        return said if isinstance(said, ChatAnswer) else ChatAnswer(str(said), "m", "stop", Usage(1, 10, 5, 0.5))
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+async def journaled(folder: Path, paid: Paid, *asked: ChatRequest, meter: MeterHandle | None = None) -> list[object]:
+    """What a caller that starts now gets; its end is as clean as that of a killed process."""
+    index_segments(folder)
+    tally = Tally(meter)
+    chat = JournaledChat(paid, JournalReader(folder), JournalWriter(folder, "w"), tally)
+    outcomes = await asyncio.gather(*map(chat.answer, asked), return_exceptions=True)
+    await tally.flush()
+    return list(outcomes)
+
+
+def session(folder: Path, paid: Paid, *asked: ChatRequest, meter: MeterHandle | None = None) -> list[object]:
+    return asyncio.run(journaled(folder, paid, *asked, meter=meter))
+
+
+def test_what_was_paid_for_once_is_free_in_the_next_session_and_comes_back_whole(tmp_path):
+    first, second = Paid(), Paid()
+    before = session(tmp_path, first, request("1"), request("2"))
+    after = session(tmp_path, second, request("1"), request("2"), request("3"))
+    assert before == [ChatAnswer(f"says {item}", "m", "stop", Usage(1, 10, 5, 0.5)) for item in "12"]
+    assert after[:2] == before
+    assert (first.asked, second.asked) == (["1", "2"], ["3"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"item": "2"},
+        {"seed": 8},
+        {"temperature": 0.1},
+        {"max_tokens": 99},
+        {"role": Role.JUDGE},
+        {"schema": {"type": "object"}},
+        {"messages": [{"role": "user", "content": "Hello!"}]},
+    ],
+)
+def test_another_item_or_request_is_another_call(tmp_path, change):
+    session(tmp_path, Paid(), request("1"))
+    second = Paid()
+    session(tmp_path, second, replace(request("1"), **change))
+    assert len(second.asked) == 1
+
+
+def test_a_failure_is_not_kept(tmp_path):
+    for fault in (CallFailed(FailureKind.EXHAUSTED, "busy", 5), Halt("no key")):
+        assert session(tmp_path, Paid(lambda _, fault=fault: fault), request("1")) == [fault]
+    assert session(tmp_path, Paid(), request("1"))[0].text == "says 1"
+
+
+@pytest.mark.parametrize(("reason", "kind"), [("stop", FailureKind.EMPTY), ("length", FailureKind.TRUNCATED)])
+def test_an_answer_without_text_was_paid_for_and_is_kept_before_it_is_found_wanting(tmp_path, reason, kind):
+    nothing = ChatAnswer(" \n", "m", reason, Usage(1, 10, 0, 0.5))
+    for paid in (Paid(lambda _: nothing), Paid(lambda _: "not asked again")):
+        [failure] = session(tmp_path, paid, request("1"))
+        assert isinstance(failure, CallFailed) and failure.kind is kind
+    assert len([record for path in tmp_path.glob("*.jsonl") for record in read_records(path)]) == 1
+
+
+def test_the_record_holds_the_raw_answer_and_whose_it_is(tmp_path):
+    session(tmp_path, Paid(lambda _: "raw\n```json\n{"), request("doc/0/1"))
+    [record] = [record for path in tmp_path.glob("*.jsonl") for record in read_records(path)]
+    assert record.item == "doc/0/1"
+    assert record.answer["text"] == "raw\n```json\n{"
+    assert KEY not in repr(record)
+
+
+def test_tokens_and_cost_are_counted_when_they_are_paid_and_not_again(tmp_path):
+    paying, resuming = MeterHandle(), MeterHandle()
+    asked = [request(str(number)) for number in range(4)]
+    session(tmp_path, Paid(), *asked, meter=paying)
+    session(tmp_path, Paid(), *asked, meter=resuming)
+    assert paying.counts == {"calls": 4, "prompt_tokens": 40, "completion_tokens": 20, "cost_usd": 2.0}
+    assert resuming.counts == {"journal_hits": 4}
+
+
+def test_an_empty_answer_is_counted_as_paid(tmp_path):
+    meter = MeterHandle()
+    session(tmp_path, Paid(lambda _: ChatAnswer("", "m", "stop", Usage(1, 10, 0, 0.5))), request("1"), meter=meter)
+    assert (meter.counts["calls"], meter.counts["cost_usd"]) == (1, 0.5)
+
+
+def test_an_answer_that_the_journal_does_not_take_halts_the_run(tmp_path):
+    class FullJournal(JournalWriter):
+        def append(self, *_: object) -> None:
+            raise Halt("journal: No space left on device")
+
+    async def main() -> None:
+        chat = JournaledChat(Paid(), JournalReader(tmp_path), FullJournal(tmp_path, "w"), Tally(None))
+        with pytest.raises(Halt, match="No space left"):
+            await chat.answer(request())
+
+    asyncio.run(main())
+
+
+def test_after_catching_up_what_another_caller_paid_for_is_free(tmp_path):
+    async def main() -> tuple[list[str], str]:
+        index_segments(tmp_path)
+        mine, theirs = Paid(), Paid()
+        reader = JournalReader(tmp_path)
+        chat = JournaledChat(mine, reader, JournalWriter(tmp_path, "mine"), Tally(None))
+        other = JournaledChat(theirs, JournalReader(tmp_path), JournalWriter(tmp_path, "theirs"), Tally(None))
+        await other.answer(request("1"))
+        await other.answer(request("2"))
+        await asyncio.gather(chat.catch_up(), chat.catch_up())
+        answer = await chat.answer(request("1"))
+        await chat.answer(request("3"))
+        return mine.asked, answer.text
+
+    assert asyncio.run(main()) == (["3"], "says 1")
+
+
+def test_closing_closes_the_model_and_the_journal(tmp_path):
+    async def main() -> Paid:
+        paid = Paid()
+        await JournaledChat(paid, JournalReader(tmp_path), JournalWriter(tmp_path, "w"), Tally(None)).close()
+        return paid
+
+    assert asyncio.run(main()).closed
+    assert list(tmp_path.glob("*.jsonl")) == []

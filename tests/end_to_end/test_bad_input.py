@@ -1,0 +1,124 @@
+"""Wrong use and unusable input: exit code 2 or 1, one clear line, nothing paid, nothing lost."""
+
+from __future__ import annotations
+
+import http.server
+import os
+import subprocess
+import threading
+
+import pytest
+from jobs import KEY, conversation_ids, rows, write_config, write_corpus
+
+ENV = {"POPULACE_TEST_KEY": KEY}
+
+
+def refusal(done, code=2) -> str:
+    """The one line of a refused command."""
+    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    [line] = done.stderr.splitlines()
+    assert line.startswith("populace: ")
+    return line
+
+
+@pytest.fixture
+def config(tmp_path, model_server):
+    return write_config(tmp_path, model_server(keys=[KEY]).base_url, write_corpus(tmp_path, 3))
+
+
+def test_an_unknown_key_names_the_nearest(config, run_populace):
+    line = refusal(run_populace("run", config, "--set", "conversations.cuont=5", env=ENV))
+    assert "conversations.cuont is no setting; did you mean count?" in line
+
+
+def test_an_ill_typed_value_names_key_and_bounds(config, run_populace):
+    line = refusal(run_populace("run", config, "--set", "personas.dedup.threshold=1.2", env=ENV))
+    assert "personas.dedup.threshold must be in (0, 1], got 1.2" in line
+
+
+def test_a_missing_config_is_named(tmp_path, run_populace):
+    assert "nowhere.yaml: no such file" in refusal(run_populace("run", tmp_path / "nowhere.yaml"))
+
+
+def test_a_missing_document_file_names_the_nearest(config, tmp_path, run_populace):
+    line = refusal(run_populace("run", config, "--set", f"documents.path={tmp_path}/corpsu.jsonl", env=ENV))
+    assert "corpsu.jsonl" in line and "corpus.jsonl" in line
+
+
+def test_an_empty_corpus_is_refused(config, tmp_path, run_populace):
+    (tmp_path / "empty.jsonl").write_text("\n\n")
+    line = refusal(run_populace("run", config, "--set", f"documents.path={tmp_path}/empty.jsonl", env=ENV))
+    assert "empty.jsonl" in line
+
+
+def test_a_wrong_key_is_refused_before_anything_starts(config, run_populace):
+    line = refusal(run_populace("run", config, env={"POPULACE_TEST_KEY": "sk-wrong-0123456789"}))
+    assert "refuses the key env:POPULACE_TEST_KEY (HTTP 401)" in line and "0123456789" not in line
+
+
+def test_a_missing_key_variable_is_named(config, run_populace):
+    assert "no POPULACE_TEST_KEY" in refusal(run_populace("run", config, env={"POPULACE_TEST_KEY": ""}))
+
+
+def test_an_endpoint_that_is_not_there_is_named(config, run_populace):
+    line = refusal(run_populace("run", config, "--set", "llm.endpoints.0.base_url=http://127.0.0.1:9/v1", env=ENV))
+    assert "http://127.0.0.1:9/v1: nobody answers" in line
+
+
+def test_an_endpoint_that_answers_html_is_named(config, run_populace):
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(b"<!doctype html><html><body>Welcome</body></html>")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Page) as page:
+        threading.Thread(target=page.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{page.server_port}"
+        line = refusal(run_populace("run", config, "--set", f"llm.endpoints.0.base_url={url}", env=ENV))
+        page.shutdown()
+    assert "answers HTML" in line and "/v1" in line
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path, run_populace):
+    assert "is no run" in refusal(run_populace("status", tmp_path))
+
+
+def test_a_changed_setting_is_named_and_a_fresh_start_removes_only_ours(config, tmp_path, run_populace):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mine.txt").write_text("not yours")
+    assert run_populace("run", config, env=ENV).returncode == 0
+    changed = ("--set", "personas.per_call=4")
+    assert "personas.per_call was 5" in refusal(run_populace("run", config, *changed, env=ENV))
+    assert run_populace("run", config, *changed, "--fresh", "--yes", env=ENV).returncode == 0
+    assert len(rows(tmp_path / "run", "personas")) == 12
+    assert (tmp_path / "run" / "mine.txt").read_text() == "not yours"
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of a few hundred kilobytes, where this machine lets us mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)]
+    if os.geteuid() or subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("a full disk needs the right to mount a tmpfs (run as root)")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_stops_the_run_which_goes_on_when_there_is_room(tmp_path, small_disk, model_server, run_populace):
+    server = model_server(keys=[KEY])
+    config = write_config(tmp_path, server.base_url, write_corpus(tmp_path, 40), conversations={"count": 300})
+    arguments = ("run", config, "--set", f"run_dir={small_disk / 'run'}")
+    done = run_populace(*arguments, env=ENV)
+    assert done.returncode == 1 and "No space left on device" in done.stderr and "Traceback" not in done.stderr
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    done = run_populace(*arguments, env=ENV)
+    assert done.returncode == 0, done.stderr
+    assert len(set(conversation_ids(small_disk / "run"))) == len(rows(small_disk / "run", "conversations")) == 300

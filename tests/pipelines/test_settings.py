@@ -1,0 +1,483 @@
+import copy
+import math
+
+import pytest
+import yaml
+
+from actors.logic.dialogue import Context
+from actors.logic.near_duplicates import Scope
+from actors.logic.persona import Granularity
+from actors.logic.sampling import Sampling
+from cluster.errors import UserError
+from cluster.keys import Price
+from pipelines.settings import EndpointSettings, Settings, endpoints, load, parse, resolve_keys
+
+SECRET = "sk-secret"
+CONTENT = {
+    "run_dir": "runs/first",
+    "documents": {"path": ["a.txt", "b.txt"]},
+    "llm": {"endpoints": [{"base_url": "http://h/v1", "model": "m"}]},
+}
+
+
+def settings(*overrides: str, **sections: object) -> Settings:
+    return parse(copy.deepcopy(CONTENT) | sections, overrides)
+
+
+def refusal(*overrides: str, **sections: object) -> str:
+    with pytest.raises(UserError) as caught:
+        settings(*overrides, **sections)
+    return str(caught.value)
+
+
+# --- what is taken
+
+
+def test_the_defaults_are_those_of_the_contract():
+    found = settings()
+    assert found.seed == 0
+    assert (found.documents.text_field, found.documents.id_field, found.documents.limit) == ("text", None, None)
+    assert (found.llm.timeout_s, found.llm.roles) == (120, {})
+    assert (found.personas.per_call, found.personas.depth, found.personas.target_per_document) == (5, "auto", None)
+    assert found.personas.granularity is Granularity.MEDIUM
+    assert (found.personas.dedup.threshold, found.personas.dedup.scope) == (0.9, Scope.CORPUS)
+    assert (found.conversations.count, found.conversations.max_turns) == (1000, 3)
+    assert (found.conversations.sampling, found.conversations.context) == (Sampling.DEPTH_WEIGHTED, Context.DOCUMENT)
+    assert found.conversations.respondent_prompt == "You are a helpful assistant."
+    assert found.llm.endpoints[0].max_concurrency == 256
+    assert (found.cluster.address, found.cluster.callers.min, found.cluster.callers.max) == (None, 1, 4)
+
+
+def test_the_config_of_the_contract_is_taken(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("""
+run_dir: runs/first            # local path
+seed: 0
+documents:
+  path: [corpus/*.jsonl]
+  text_field: text
+  id_field: null
+  limit: null
+llm:
+  endpoints:
+    - base_url: http://127.0.0.1:8000/v1
+      model: gpt-5-mini
+      keys: ["env:OPENAI_API_KEY", "file:keys.txt"]
+      requests_per_minute: null
+      tokens_per_minute: null
+      max_concurrency: 256
+      price: {input: 0.25, output: 2.0}
+  roles: {}
+  timeout_s: 120
+  budget_usd: null
+personas:
+  per_call: 5
+  depth: auto
+  target_per_document: null
+  granularity: medium
+  dedup: {threshold: 0.9, scope: corpus, model: null}
+conversations:
+  count: 1000
+  max_turns: 3
+  strategy: persona
+  sampling: depth_weighted
+  respondent_prompt: "You are a helpful assistant."
+  context: document
+  auto_improve: false
+  candidates: 1
+cluster:
+  address: null
+  callers: {min: 1, max: 4}
+""")
+    found = load(path)
+    assert found.llm.endpoints[0].keys == ["env:OPENAI_API_KEY", "file:keys.txt"]
+    assert found.llm.endpoints[0].price.output == 2.0
+
+
+def test_one_path_may_stand_without_a_list():
+    assert settings(documents={"path": "a.txt"}).documents.path == ["a.txt"]
+
+
+def test_an_address_is_kept_without_the_slash_at_its_end():
+    assert settings("llm.endpoints.0.base_url=http://h/v1/").llm.endpoints[0].base_url == "http://h/v1"
+
+
+def test_the_folder_of_a_run_is_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert settings().folder == tmp_path / "runs" / "first"
+
+
+# --- --set
+
+
+@pytest.mark.parametrize(
+    ("override", "read"),
+    [
+        ("conversations.count=50", lambda found: found.conversations.count == 50),
+        ("personas.dedup.threshold=0.5", lambda found: found.personas.dedup.threshold == 0.5),
+        ("personas.depth=auto", lambda found: found.personas.depth == "auto"),
+        ("documents.path=[x.txt, y.txt]", lambda found: found.documents.path == ["x.txt", "y.txt"]),
+        ("documents.path.1=x.txt", lambda found: found.documents.path == ["a.txt", "x.txt"]),
+        ("llm.endpoints.0.model=z", lambda found: found.llm.endpoints[0].model == "z"),
+        ("llm.endpoints.0.price={input: 1, output: 2}", lambda found: found.llm.endpoints[0].price.output == 2),
+        ("llm.roles.judge=strict", lambda found: found.llm.roles == {"judge": "strict"}),
+        ("cluster.address=ray://h:10001", lambda found: found.cluster.address == "ray://h:10001"),
+        ("conversations.respondent_prompt=a=b", lambda found: found.conversations.respondent_prompt == "a=b"),
+        ("documents.limit=null", lambda found: found.documents.limit is None),
+        (" conversations.count =7", lambda found: found.conversations.count == 7),
+    ],
+)
+def test_a_setting_is_overridden(override, read):
+    assert read(settings(override))
+
+
+def test_a_later_override_wins_and_the_file_is_left_as_it_was():
+    content = copy.deepcopy(CONTENT)
+    found = parse(content, ["documents.path.0=x", "documents.path.0=y", "llm.endpoints.0.model=z"])
+    assert found.documents.path == ["y", "b.txt"]
+    assert content == CONTENT
+
+
+@pytest.mark.parametrize("place", ["2", "-1", "first", ""])
+def test_a_place_that_a_list_does_not_have_is_refused(place):
+    assert refusal(f"documents.path.{place}=x") == (
+        f"--set documents.path.{place}: {place!r} is no place in a list of 2 (they count from 0)"
+    )
+
+
+@pytest.mark.parametrize("override", ["conversations.count", "=5", " =5", "count"])
+def test_an_override_without_key_or_value_is_refused_with_an_example(override):
+    assert refusal(override) == f"--set {override!r} must look like conversations.count=100"
+
+
+# --- what is refused, and in which words
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("run_dri=x", "run_dri is no setting; did you mean run_dir?"),
+        ("conversations.cuont=5", "conversations.cuont is no setting; did you mean count?"),
+        ("personas.dedup.treshold=1", "personas.dedup.treshold is no setting; did you mean threshold?"),
+        ("llm.endpoints.0.modle=x", "llm.endpoints[0].modle is no setting; did you mean model?"),
+        ("llm.endpoints.0.price.inptu=1", "llm.endpoints[0].price.inptu is no setting; did you mean input?"),
+        ("cluster.callers.mx=1", "cluster.callers.mx is no setting; did you mean max?"),
+        ("personas.zzz=1", "personas.zzz is no setting"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest_known_one(override, said):
+    assert said in refusal(override).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("personas.dedup.threshold=1.2", "personas.dedup.threshold must be in (0, 1], got 1.2"),
+        ("personas.dedup.threshold=0", "personas.dedup.threshold must be in (0, 1], got 0"),
+        ("personas.dedup.threshold=.nan", "personas.dedup.threshold must be in (0, 1], got nan"),
+        ("personas.per_call=51", "personas.per_call must be in [1, 50], got 51"),
+        ("personas.per_call=0", "personas.per_call must be in [1, 50], got 0"),
+        ("personas.depth=7", "personas.depth must be 0…6 or auto, got 7"),
+        ("personas.depth=-1", "personas.depth must be 0…6 or auto, got -1"),
+        ("personas.depth=deep", "personas.depth must be 0…6 or auto, got 'deep'"),
+        ("personas.target_per_document=0", "personas.target_per_document must be at least 1, got 0"),
+        ("conversations.count=0", "conversations.count must be at least 1, got 0"),
+        ("conversations.count=1.5", "conversations.count must be a whole number, got 1.5"),
+        ("conversations.count=many", "conversations.count must be a whole number, got 'many'"),
+        ("conversations.max_turns=0", "conversations.max_turns must be in [1, 50], got 0"),
+        ("conversations.max_tokens=1", "conversations.max_tokens must be at least 16, got 1"),
+        ("documents.limit=0", "documents.limit must be at least 1, got 0"),
+        ("documents.max_characters=1", "documents.max_characters must be in [200, 2000000], got 1"),
+        ("documents.path=[]", "documents.path is empty; name at least one"),
+        ("llm.endpoints=[]", "llm.endpoints is empty; name at least one"),
+        ("llm.timeout_s=0", "llm.timeout_s must be more than 0, got 0"),
+        ("llm.timeout_s=soon", "llm.timeout_s must be a number, got 'soon'"),
+        ("llm.endpoints.0.max_concurrency=0", "llm.endpoints[0].max_concurrency must be at least 1, got 0"),
+        ("llm.endpoints.0.requests_per_minute=0", "llm.endpoints[0].requests_per_minute must be more than 0, got 0"),
+        ("llm.endpoints.0.tokens_per_minute=-1", "llm.endpoints[0].tokens_per_minute must be more than 0, got -1"),
+        ("llm.endpoints.0.price={input: -1, output: 2}", "llm.endpoints[0].price.input must be at least 0, got -1"),
+        ("llm.endpoints.0.price={input: 1}", "llm.endpoints[0].price.output is missing"),
+        ("cluster.callers.max=0", "cluster.callers.max must be at least 1, got 0"),
+        ("cluster.callers.min=9", "cluster.callers max must be at least min, got max 4 and min 9"),
+        ("seed=x", "seed must be a whole number, got 'x'"),
+    ],
+)
+def test_a_value_out_of_its_range_names_the_key_the_range_and_the_value(override, said):
+    assert refusal(override) == said
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("personas.granularity=medum", "must be 'coarse', 'medium' or 'fine', got 'medum'; did you mean medium?"),
+        ("conversations.sampling=unifrom", "got 'unifrom'; did you mean uniform?"),
+        ("personas.dedup.scope=corpsu", "must be 'corpus', 'document' or 'none', got 'corpsu'; did you mean corpus?"),
+        ("llm.roles.persna=x", "'judge', got 'persna'; did you mean persona?"),
+    ],
+)
+def test_a_value_that_is_none_of_the_known_names_the_nearest(override, said):
+    assert refusal(override).startswith(override.partition("=")[0])
+    assert refusal(override).endswith(said)
+
+
+@pytest.mark.parametrize("missing", ["run_dir", "documents", "llm"])
+def test_what_is_missing_is_named(missing):
+    content = copy.deepcopy(CONTENT)
+    del content[missing]
+    with pytest.raises(UserError, match=rf"^{missing} is missing$"):
+        parse(content)
+
+
+@pytest.mark.parametrize("section", ["personas", "documents", "cluster", "llm", "conversations"])
+def test_a_section_that_is_none_lists_the_keys_that_it_has(section):
+    said = refusal(**{section: 5})
+    assert said.startswith(f"{section} must be a section with keys of its own (")
+    assert all(name in said for name in type(getattr(settings(), section)).model_fields)
+
+
+def test_each_wrong_key_is_a_line_of_its_own():
+    said = refusal("conversations.count=0", "personas.per_call=0", "run_dri=x").splitlines()
+    assert len(said) == 3
+
+
+@pytest.mark.parametrize("address", ["localhost:8000", "h/v1", "ftp://h", ""])
+def test_an_address_without_http_is_refused(address):
+    assert "must start with http:// or https://" in refusal(f"llm.endpoints.0.base_url='{address}'")
+
+
+def test_a_run_dir_that_is_a_url_is_refused():
+    assert refusal("run_dir=s3://bucket/run").startswith("run_dir must be a folder")
+
+
+def test_what_is_not_there_yet_is_said_to_be_so():
+    assert refusal("llm.budget_usd=5") == "llm.budget_usd is not available yet; leave it out"
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "run_dir=5",
+        "documents.text_field=5",
+        "documents.path=5",
+        "documents.path=[5]",
+        "llm.endpoints=5",
+        "llm.roles=5",
+        "personas.one_per_request=maybe",
+        "conversations.respondent_prompt=[]",
+    ],
+)
+def test_no_message_is_in_the_words_of_the_library(override):
+    said = refusal(override)
+    assert said.startswith(override.partition("=")[0])
+    assert "input should" not in said.lower() and "valid" not in said
+
+
+@pytest.mark.parametrize("key", ["conversations.count", "seed", "personas.per_call", "documents.limit"])
+def test_a_yes_is_no_number(key):
+    assert refusal(f"{key}=true") == f"{key} must be a whole number, got True"
+
+
+@pytest.mark.parametrize("seed", [2**63, -(2**63) - 1])
+def test_a_seed_that_the_dataset_cannot_hold_is_refused_before_anything_is_paid(seed):
+    assert refusal(f"seed={seed}").startswith("seed must be")
+
+
+# --- the file
+
+
+def test_a_config_that_is_not_there_names_the_nearest_file(tmp_path):
+    (tmp_path / "run.yaml").write_text("a: b")
+    with pytest.raises(UserError, match=r"rnu\.yaml: no such file; did you mean run\.yaml in its folder\?$"):
+        load(tmp_path / "rnu.yaml")
+    with pytest.raises(UserError, match=r"none/x\.yaml: no such file$"):
+        load(tmp_path / "none" / "x.yaml")
+
+
+@pytest.mark.parametrize("content", ["", "- a\n", "just words\n", "5"])
+def test_a_config_without_keys_is_refused_with_an_example(tmp_path, content):
+    (tmp_path / "run.yaml").write_text(content)
+    with pytest.raises(UserError, match=r"run\.yaml holds no settings; it should be keys and values such as 'run_dir:"):
+        load(tmp_path / "run.yaml")
+
+
+@pytest.mark.parametrize("content", [b"a: [b", b"a: b: c", b"\ta: b", b"a: *b", b"a: \xff\xfe"])
+def test_a_config_that_is_no_yaml_is_refused_on_one_line(tmp_path, content):
+    (tmp_path / "run.yaml").write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        load(tmp_path / "run.yaml")
+    assert "run.yaml" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_where_the_yaml_is_wrong_is_told(tmp_path):
+    (tmp_path / "run.yaml").write_text("run_dir: a\nseed: 0\ndocuments: b: c\n")
+    with pytest.raises(UserError, match="line 3"):
+        load(tmp_path / "run.yaml")
+
+
+def test_a_folder_is_no_config(tmp_path):
+    with pytest.raises(UserError, match="cannot be read"):
+        load(tmp_path)
+
+
+# --- keys never appear
+
+IN_THE_CLEAR = [
+    {"endpoints": [{"base_url": "http://h", "model": "m", "keys": [SECRET]}]},
+    {"endpoints": [{"base_url": "http://h", "model": "m", "keys": SECRET}]},
+    {"endpoints": [{"base_url": "http://h", "model": "m", "keys": {"first": SECRET}}]},
+    {"endpoints": [{"base_url": "http://h", "model": "m", "keys": [[SECRET]]}]},
+    {"endpoints": [{"base_url": "http://h", "model": "m", "key": SECRET}]},
+    {"endpoints": [{"base_url": "http://h", "model": "m", "api_key": SECRET}]},
+    {"endpoints": [{"base_url": "http://h", "model": "m", "keys": ["env:A", f" {SECRET}"]}]},
+    {"endpoints": {"base_url": "http://h", "model": "m", "keys": [SECRET]}},
+    {"endpoints": [[{"base_url": "http://h", "model": "m", "keys": [SECRET]}]]},
+    {"endpoints": [SECRET]},
+    {"endpoints": [{"base_url": "http://h", "model": "m"}], "keys": [SECRET]},
+    {"endpoints": [{"base_url": "http://h", "model": "m"}], "api_key": SECRET},
+    [{"base_url": "http://h", "model": "m", "keys": [SECRET]}],
+]
+
+
+@pytest.mark.parametrize("llm", IN_THE_CLEAR, ids=str)
+def test_a_key_in_the_clear_is_refused_and_never_repeated(llm, tmp_path):
+    assert SECRET not in refusal(llm=llm)
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(CONTENT | {"llm": llm}))
+    with pytest.raises(UserError) as caught:
+        load(tmp_path / "run.yaml")
+    assert SECRET not in str(caught.value)
+    assert caught.value.__cause__ is None and caught.value.__suppress_context__
+
+
+def test_a_key_in_the_clear_is_told_how_to_be_given():
+    said = refusal(f"llm.endpoints.0.keys=[{SECRET}]")
+    assert said == "llm.endpoints[0].keys must be 'env:NAME' or 'file:PATH', not the key itself"
+
+
+@pytest.mark.parametrize(
+    "override", [f"llm.endpoints.0.keys={SECRET}", f"llm.endpoints.0.keys.0={SECRET}", f"llm.endpoints.0.key={SECRET}"]
+)
+def test_a_key_in_an_override_is_never_repeated(override):
+    assert SECRET not in refusal(override)
+
+
+@pytest.mark.parametrize(
+    "line", [f'keys: ["{SECRET}]', f"keys: '{SECRET}", f"keys: [{SECRET}", f"key: a: {SECRET}", f"keys: *{SECRET}"]
+)
+def test_a_key_in_a_config_that_is_no_yaml_is_never_repeated(tmp_path, line):
+    (tmp_path / "run.yaml").write_text(f"llm:\n  endpoints:\n    - base_url: http://h\n      {line}\n")
+    with pytest.raises(UserError) as caught:
+        load(tmp_path / "run.yaml")
+    assert SECRET not in str(caught.value)
+
+
+# --- keys by reference
+
+
+def endpoint(*keys: str) -> EndpointSettings:
+    return EndpointSettings(base_url="http://h/v1", model="m", keys=list(keys))
+
+
+def resolved(*keys: str) -> list[tuple[str, str]]:
+    return [(label, secret.reveal()) for label, secret in resolve_keys(endpoint(*keys), "llm.endpoints[0]")]
+
+
+def unresolved(*keys: str) -> str:
+    with pytest.raises(UserError) as caught:
+        resolve_keys(endpoint(*keys), "llm.endpoints[0]")
+    assert SECRET not in str(caught.value)
+    return str(caught.value)
+
+
+def test_keys_are_found_in_the_environment_and_in_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("MY_KEY", " sk-one\n")
+    path = tmp_path / "keys.txt"
+    path.write_text("# ours\nsk-two\n\n  sk-three  \n")
+    assert resolved("env:MY_KEY", f"file:{path}") == [
+        ("env:MY_KEY", "sk-one"),
+        (f"file:{path} line 2", "sk-two"),
+        (f"file:{path} line 4", "sk-three"),
+    ]
+
+
+def test_a_key_given_twice_counts_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("MY_KEY", "sk-one")
+    monkeypatch.setenv("SAME_KEY", "sk-one")
+    path = tmp_path / "keys.txt"
+    path.write_text("sk-one\nsk-two\nsk-two\n")
+    found = resolved("env:MY_KEY", "env:SAME_KEY", "env:MY_KEY", f"file:{path}")
+    assert found == [("env:MY_KEY", "sk-one"), (f"file:{path} line 2", "sk-two")]
+
+
+def test_a_file_below_the_home_folder_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "keys.txt").write_text("sk-one\n")
+    assert resolved("file:~/keys.txt")[0][1] == "sk-one"
+
+
+def test_a_file_with_a_byte_order_mark_or_windows_lines_holds_its_keys_alone(tmp_path):
+    path = tmp_path / "keys.txt"
+    path.write_bytes(b"\xef\xbb\xbfsk-one\r\nsk-two\r\n")
+    assert [value for _, value in resolved(f"file:{path}")] == ["sk-one", "sk-two"]
+
+
+def test_a_variable_that_is_not_set_is_named_with_the_nearest_one(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    monkeypatch.delenv("OPENAI_API_KYE", raising=False)
+    said = unresolved("env:OPENAI_API_KYE")
+    assert said.startswith("llm.endpoints[0].keys: the environment has no OPENAI_API_KYE; export it")
+    assert said.endswith("did you mean OPENAI_API_KEY?")
+
+
+@pytest.mark.parametrize("value", ["", "  "])
+def test_a_variable_that_is_empty_is_as_good_as_not_set(monkeypatch, value):
+    monkeypatch.setenv("MY_KEY", value)
+    assert "has no MY_KEY" in unresolved("env:MY_KEY")
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", "# only a remark\n"])
+def test_a_file_without_a_key_is_named(tmp_path, content):
+    path = tmp_path / "keys.txt"
+    path.write_text(content)
+    assert unresolved(f"file:{path}") == f"llm.endpoints[0].keys: file:{path} holds no key; write one a line"
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    assert "keys.txt cannot be read (No such file or directory)" in unresolved(f"file:{tmp_path}/keys.txt")
+    assert "cannot be read (Is a directory)" in unresolved(f"file:{tmp_path}")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    assert "binary cannot be read (not a text file)" in unresolved(f"file:{tmp_path}/binary")
+
+
+def test_an_endpoint_without_keys_has_one_that_is_none():
+    [(label, value)] = resolved()
+    assert label == "llm.endpoints[0] (no key)" and value
+
+
+def test_callers_are_given_everything_that_was_set(monkeypatch):
+    monkeypatch.setenv("MY_KEY", "sk-one")
+    first = {
+        "base_url": "http://a/v1",
+        "model": "big",
+        "keys": ["env:MY_KEY"],
+        "requests_per_minute": 60,
+        "tokens_per_minute": 1000,
+        "max_concurrency": 8,
+        "price": {"input": 0.25, "output": 2},
+    }
+    second = {"base_url": "http://b/v1", "model": "small"}
+    one, other = endpoints(settings(llm={"endpoints": [first, second], "roles": {"judge": "strict"}}))
+    assert (one.name, one.base_url, one.model, one.max_concurrency) == ("llm.endpoints[0]", "http://a/v1", "big", 8)
+    assert (one.requests_per_minute, one.tokens_per_minute, one.price) == (60, 1000, Price(0.25, 2.0))
+    assert [(label, secret.reveal()) for label, secret in one.keys] == [("env:MY_KEY", "sk-one")]
+    assert (one.model_for("judge"), one.model_for("persona")) == ("strict", "big")
+    assert (other.name, other.price, other.requests_per_minute) == ("llm.endpoints[1]", None, None)
+    assert "sk-one" not in repr(one)
+
+
+@pytest.mark.parametrize("price", [{"input": math.inf, "output": 1.0}, {"input": 1.0, "output": math.inf}])
+def test_a_price_without_end_is_refused_or_unknown(price):
+    try:
+        [found] = endpoints(settings(llm={"endpoints": [{"base_url": "http://h", "model": "m", "price": price}]}))
+    except UserError:
+        return
+    assert found.price is None
