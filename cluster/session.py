@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # of this process; what matters is raised as an exception
 
 import ray
 import ray.data
 
 from cluster.errors import UserError
+from cluster.files import halt_on_disk_error
 
 _OBJECT_STORE_BYTES = 256 * 2**20
 _LEAST_CPUS = 4  # actors that wait for models take slots, not cores
@@ -32,7 +34,7 @@ def session(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    scratch = None if address else tempfile.mkdtemp(prefix="populace-", dir="/tmp")
+    scratch = None if address else _scratch()
     try:
         _connect(address, scratch)
         yield
@@ -40,6 +42,25 @@ def session(address: str | None) -> Iterator[None]:
         ray.shutdown()
         if scratch:
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _scratch() -> str:
+    """A folder for Ray's sockets and logs, short as those must be; the folders of killed runs go."""
+    for path in Path("/tmp").glob("populace-*-*"):
+        owner = path.name.split("-")[1]
+        if owner.isdigit() and not _lives(int(owner)):
+            shutil.rmtree(path, ignore_errors=True)
+    return tempfile.mkdtemp(prefix=f"populace-{os.getpid()}-", dir="/tmp")
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _connect(address: str | None, scratch: str | None) -> None:
@@ -58,6 +79,22 @@ def _connect(address: str | None, scratch: str | None) -> None:
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"cluster.address: no Ray answers at {address!r} ({reason})") from None
+
+
+@contextmanager
+def native_noise(log: Path) -> Iterator[None]:
+    """What Ray's native code writes to the terminal past Python goes to a file; what Python writes stays."""
+    terminal, python_stderr = os.dup(2), sys.stderr
+    with halt_on_disk_error(log):
+        file = log.open("ab")
+    with file, os.fdopen(terminal, "w", buffering=1) as stderr:
+        os.dup2(file.fileno(), 2)
+        sys.stderr = stderr
+        try:
+            yield
+        finally:
+            os.dup2(terminal, 2)
+            sys.stderr = python_stderr
 
 
 def data_context() -> ray.data.DataContext:

@@ -29,8 +29,8 @@ from pipelines.settings import Settings
 
 _MAX_TOP_UPS = 5
 _UNITS = 64  # a run is cut into about so many units, none too small for a file or too large to do again
-_UNIT_ROWS = (100, 2_000)
-_IN_FLIGHT = 8  # units per writer: the slowest dialogue of one leaves the callers busy with the others
+_UNIT_ROWS = (100, 500)
+_IN_FLIGHT = 4  # units per writer: the slowest dialogue of one leaves the callers busy with the others
 
 
 def converse(settings: Settings, manifest: Manifest, services: Services, view: RunView) -> None:

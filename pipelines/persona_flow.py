@@ -30,7 +30,7 @@ from pipelines.sources import Split
 from pipelines.sources.document_stream import stream, take_documents
 
 _PART_PERSONAS = 10_000
-_PART_DOCUMENTS = 1_000
+_PART_DOCUMENTS = 500
 _PART_BYTES = 4 * 2**20
 _IN_FLIGHT = 2  # batches per pool: the tail of one overlaps the head of the next
 _FAILURES_KEPT = 10_000

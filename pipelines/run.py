@@ -88,7 +88,7 @@ def _documents(settings: Settings, manifest: Manifest) -> list[Any]:
 
 def _make(settings: Settings, console: Console, manifest: Manifest, stages: Stages, splits: list[Any]) -> None:
     from cluster.journal import index_segments
-    from cluster.session import session
+    from cluster.session import native_noise, session
     from pipelines.conversation_flow import converse
     from pipelines.persona_flow import grow_personas
     from pipelines.progress import Ledger, RunView
@@ -101,6 +101,7 @@ def _make(settings: Settings, console: Console, manifest: Manifest, stages: Stag
     ending = "interrupted"
     with ExitStack() as stack:
         with console.status("starting Ray and the models …") if console.is_terminal else nullcontext():
+            stack.enter_context(native_noise(folder / "ray.log"))
             stack.enter_context(session(settings.cluster.address))
             actors = stack.enter_context(services(settings, folder))
         for name in actors.embedded_models:

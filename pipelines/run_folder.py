@@ -30,6 +30,7 @@ _OUTPUTS = (
     "manifest.json",
     "metrics.json",
     "README.md",
+    "ray.log",
 )
 
 

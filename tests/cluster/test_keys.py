@@ -31,7 +31,9 @@ def waits(lanes: Lanes, now: float) -> float | None:
 # --- secrets
 
 
-@pytest.mark.parametrize("show", [repr, str, "{}".format, "{!r:>20}".format, "{!s}".format, "%s".__mod__, ascii, pprint.pformat])
+@pytest.mark.parametrize(
+    "show", [repr, str, "{}".format, "{!r:>20}".format, "{!s}".format, "%s".__mod__, ascii, pprint.pformat]
+)
 def test_a_secret_is_not_shown(show):
     assert KEY not in show(Secret(KEY))
     assert KEY not in show({"keys": [Secret(KEY)]})

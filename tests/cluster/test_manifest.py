@@ -91,7 +91,9 @@ def test_a_broken_file_is_refused(tmp_path, content):
     assert "is no manifest" in refusal(path)
 
 
-@pytest.mark.parametrize(("content", "found"), [('{"version": 99}', "99"), ("{}", "None"), ("[]", "None"), ('"x"', "None")])
+@pytest.mark.parametrize(
+    ("content", "found"), [('{"version": 99}', "99"), ("{}", "None"), ("[]", "None"), ('"x"', "None")]
+)
 def test_a_file_of_another_version_is_refused_and_both_versions_are_named(tmp_path, content, found):
     path = tmp_path / "manifest.json"
     path.write_text(content)

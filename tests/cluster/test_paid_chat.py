@@ -129,7 +129,9 @@ def request(item: str = "item", text: str = "Hello?") -> ChatRequest:
     return ChatRequest(Role.PERSONA, [{"role": "user", "content": text}], item, 100, 0.9, 7)
 
 
-def chat_over(transport: Endpoints, *endpoints: Endpoint, meter: MeterHandle | None = None, **options: float) -> PaidChat:
+def chat_over(
+    transport: Endpoints, *endpoints: Endpoint, meter: MeterHandle | None = None, **options: float
+) -> PaidChat:
     clock = asyncio.get_running_loop().time
     return PaidChat(Lanes(endpoints or [endpoint()]), transport, Tally(meter), clock, **options)
 
@@ -274,8 +276,8 @@ def test_the_second_endpoint_serves_only_while_the_first_rests():
             await chat.answer(request())
 
     play(main)
-    assert [at for at in transport.times("b")] == [float(second) for second in range(1, 21)]
-    assert [at for at in transport.times("a")] == [0.0, *(float(second) for second in range(21, 41))]
+    assert transport.times("b") == [float(second) for second in range(1, 21)]
+    assert transport.times("a") == [0.0, *(float(second) for second in range(21, 41))]
 
 
 @pytest.mark.parametrize("trouble", [SILENT, UNAUTHORISED, throttled(20.0)])
@@ -617,6 +619,53 @@ def test_after_catching_up_what_another_caller_paid_for_is_free(tmp_path):
         return mine.asked, answer.text
 
     assert asyncio.run(main()) == (["3"], "says 1")
+
+
+class Slow(Paid):
+    """Answers after a moment, so that others can ask meanwhile."""
+
+    async def answer(self, request: ChatRequest) -> ChatAnswer:
+        await asyncio.sleep(0.02)
+        return await super().answer(request)
+
+
+def test_a_call_that_is_asked_twice_at_once_is_paid_once(tmp_path):
+    paid, meter = Slow(), MeterHandle()
+    outcomes = session(tmp_path, paid, request("1"), request("1"), request("2"), meter=meter)
+    assert [one.text for one in outcomes] == ["says 1", "says 1", "says 2"]
+    assert sorted(paid.asked) == ["1", "2"]
+    assert meter.counts["calls"] == 2
+
+
+def test_a_call_that_fails_fails_for_all_who_asked_and_may_be_asked_again(tmp_path):
+    lost = CallFailed(FailureKind.EXHAUSTED, "busy", 5)
+
+    async def main() -> tuple[list[object], str]:
+        paid = Slow(in_turn_of_requests(lost))
+        chat = JournaledChat(paid, JournalReader(tmp_path), JournalWriter(tmp_path, "w"), Tally(None))
+        both = await asyncio.gather(chat.answer(request("1")), chat.answer(request("1")), return_exceptions=True)
+        return both, (await chat.answer(request("1"))).text
+
+    assert asyncio.run(main()) == ([lost, lost], "fine")
+
+
+def in_turn_of_requests(*said: object) -> Callable[[ChatRequest], object]:
+    script = in_turn(*said)
+    return lambda asked: script("", asked.item)
+
+
+def test_a_call_on_the_wire_ends_in_the_journal_though_nobody_waits_any_more(tmp_path):
+    async def main() -> None:
+        chat = JournaledChat(Slow(), JournalReader(tmp_path), JournalWriter(tmp_path, "w"), Tally(None))
+        call = asyncio.create_task(chat.answer(request("1")))
+        await asyncio.sleep(0.001)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        await asyncio.sleep(0.1)
+
+    asyncio.run(main())
+    assert [record.item for path in tmp_path.glob("*.jsonl") for record in read_records(path)] == ["1"]
 
 
 def test_closing_closes_the_model_and_the_journal(tmp_path):

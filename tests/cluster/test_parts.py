@@ -68,7 +68,9 @@ def test_a_name_that_begins_like_another_is_another(tmp_path):
     assert names(tmp_path) == ["part-ab.parquet"]
 
 
-@pytest.mark.parametrize("name", ["part-1.txt", "my-part-two.parquet", "counterpart-list.md", "notes.txt", "part-x.parquet.bak"])
+@pytest.mark.parametrize(
+    "name", ["part-1.txt", "my-part-two.parquet", "counterpart-list.md", "notes.txt", "part-x.parquet.bak"]
+)
 def test_a_sweep_leaves_what_no_run_writes(tmp_path, name):
     touch(tmp_path, name)
     assert sweep(tmp_path, []) == 0

@@ -238,7 +238,10 @@ def test_fresh_mends_a_manifest_that_is_none(folder):
         ("personas.depth=2", "personas.depth was 'auto' when"),
         ("personas.dedup.threshold=0.5", "personas.dedup.threshold was 0.9 when"),
         ("conversations.max_turns=5", "conversations.max_turns was 3 when"),
-        ("conversations.respondent_prompt=Hi", "conversations.respondent_prompt was 'You are a helpful assistant.' when"),
+        (
+            "conversations.respondent_prompt=Hi",
+            "conversations.respondent_prompt was 'You are a helpful assistant.' when",
+        ),
     ],
 )
 def test_a_setting_that_parts_were_made_under_may_not_change(folder, override, said):

@@ -475,9 +475,6 @@ def test_callers_are_given_everything_that_was_set(monkeypatch):
 
 
 @pytest.mark.parametrize("price", [{"input": math.inf, "output": 1.0}, {"input": 1.0, "output": math.inf}])
-def test_a_price_without_end_is_refused_or_unknown(price):
-    try:
-        [found] = endpoints(settings(llm={"endpoints": [{"base_url": "http://h", "model": "m", "price": price}]}))
-    except UserError:
-        return
+def test_a_price_without_end_is_unknown(price):
+    [found] = endpoints(settings(llm={"endpoints": [{"base_url": "http://h", "model": "m", "price": price}]}))
     assert found.price is None
