@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -86,9 +87,9 @@ class PaidChat:
         self._lanes.give_back(lane)
         await self._wake()
 
-    async def _wake(self) -> None:
+    async def _wake(self, waiters: int = 1) -> None:
         async with self._released:
-            self._released.notify(1)
+            self._released.notify(waiters)
 
     async def _after(self, lane: Lane, trouble: Trouble, verdict: Verdict, tries: int) -> int:
         """Carry out the verdict; returns 1 if this attempt counts as a try, and raises if it was the last."""
@@ -104,7 +105,7 @@ class PaidChat:
         if verdict.action is Action.RETIRE:
             self._lanes.retire(lane, f"HTTP {trouble.status}{f' {trouble.code}' if trouble.code else ''}")
             self._tally.note(f"key {lane.key_name}", f"retired: HTTP {trouble.status}")
-            await self._wake()
+            await self._wake(waiters=sys.maxsize)  # it may have been the last: everyone is to hear that
             return 0
         if verdict.action is Action.OUTAGE:
             self._outage(lane, trouble, now)

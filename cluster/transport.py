@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Mapping
@@ -50,13 +51,14 @@ class OpenAITransport:
 
     async def _send(self, lane: Lane, request: ChatRequest, with_schema: bool) -> ChatAnswer:
         try:
-            completion = await self._client(lane.endpoint).chat.completions.create(
-                **self._body(lane, request, with_schema),
-                extra_headers={"Authorization": f"Bearer {lane.secret.reveal()}"},
-            )
+            async with asyncio.timeout(self._timeout_s):  # of the whole exchange; the client's own starts anew per read
+                completion = await self._client(lane.endpoint).chat.completions.create(
+                    **self._body(lane, request, with_schema),
+                    extra_headers={"Authorization": f"Bearer {lane.secret.reveal()}"},
+                )
         except openai.APIStatusError as error:
             raise _of_status(error) from None
-        except openai.APITimeoutError:
+        except (openai.APITimeoutError, TimeoutError):
             raise Trouble(None, f"no answer from {lane.endpoint.base_url} in {self._timeout_s:g} s") from None
         except openai.APIConnectionError as error:
             raise _of_connection(error, lane.endpoint) from None

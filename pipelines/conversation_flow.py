@@ -53,7 +53,7 @@ def converse(settings: Settings, manifest: Manifest, services: Services, view: R
     manifest.conversations.done = made >= asked
     manifest.save()
     services.settle()
-    view.end(made)
+    view.end(made, asked)
     if made < asked:
         failed = manifest.conversations.total("failures")
         raise Halt(

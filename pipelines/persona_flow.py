@@ -103,7 +103,7 @@ class _Flow:
                 splits,
                 text_field=settings.text_field,
                 id_field=settings.id_field,
-                max_characters=settings.max_characters,
+                max_characters=self._manifest.facts["document_characters"],
                 limit=settings.limit,
             )
             for table in take_documents(documents, settings.limit):

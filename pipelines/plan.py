@@ -16,7 +16,7 @@ from actors.logic.dialogue import Context
 from actors.logic.document import Document
 from actors.prompts import load as load_prompt
 from cluster.errors import UserError
-from pipelines.settings import Settings
+from pipelines.settings import Settings, document_characters
 from pipelines.sources import Split, check_fields, count_documents, find_files, plan_splits, read_split
 
 _SAMPLE = 200  # documents whose length is measured
@@ -65,8 +65,9 @@ def _splits(settings: Settings) -> list[Split]:
 
 def _documents(settings: Settings, splits: list[Split]) -> Iterator[Document]:
     chosen = settings.documents
+    most = document_characters(settings, [one.context_tokens for one in settings.llm.endpoints if one.context_tokens])
     for split in splits:
-        for one in read_split(split, chosen.text_field, chosen.id_field, chosen.max_characters):
+        for one in read_split(split, chosen.text_field, chosen.id_field, most):
             if isinstance(one, Document):
                 yield one
 

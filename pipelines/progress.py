@@ -117,11 +117,10 @@ class RunView:
         self._task = self._bars.add_task(stage, total=total, completed=done, done_text="", status="")
         self._refresh()
 
-    def end(self, done: int) -> None:
-        """The stage is over, with `done` in all."""
+    def end(self, done: int, total: int | None = None) -> None:
+        """The stage is over, with `done` of `total` (None: that was all)."""
         self._poll()
-        self._base, self._counter = float(done), ""
-        self._total = self._total if self._total and self._total >= done else done
+        self._base, self._counter, self._total = float(done), "", total or done
         self._refresh()
         self._say()
 

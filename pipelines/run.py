@@ -14,7 +14,7 @@ from cluster.errors import Halt, UserError
 from cluster.manifest import Manifest
 from pipelines.preflight import check
 from pipelines.run_folder import open_run
-from pipelines.settings import Settings, endpoints
+from pipelines.settings import Settings, document_characters, endpoints
 from pipelines.sources import check_fields, count_documents, find_files, plan_splits
 
 log = logging.getLogger(__name__)
@@ -51,9 +51,10 @@ def run(
             raise UserError(
                 f"{settings.run_dir} has no finished personas; run `populace personas` or `populace run` first"
             )
-        for warning in check(endpoints(settings)):
+        report = check(endpoints(settings))
+        for warning in report.warnings:
             console.print(f"[yellow]warning[/] {warning}", highlight=False)
-        splits = _documents(settings, manifest)
+        splits = _documents(settings, manifest, report.contexts)
         _make(settings, console, manifest, stages, splits)
     return manifest
 
@@ -64,7 +65,7 @@ def _left(settings: Settings, manifest: Manifest, stages: Stages) -> bool:
     return stages.conversations and manifest.conversations.total("rows") < settings.conversations.count
 
 
-def _documents(settings: Settings, manifest: Manifest) -> list[Any]:
+def _documents(settings: Settings, manifest: Manifest, told: list[int]) -> list[Any]:
     """The documents as splits, counted once; none where they have all become personas."""
     if manifest.personas.done:
         return []
@@ -81,6 +82,8 @@ def _documents(settings: Settings, manifest: Manifest) -> list[Any]:
             raise UserError(f"documents.path: no document in {', '.join(chosen.path)}")
         counted = min(counted, chosen.limit or counted)
         manifest.facts["documents_counted"] = counted if counted < enough else None
+        contexts = [one.context_tokens for one in settings.llm.endpoints if one.context_tokens]
+        manifest.facts["document_characters"] = document_characters(settings, contexts or told)
         manifest.facts["growth"] = asdict(growth_rule(settings, counted))
         manifest.save()
     return splits

@@ -33,7 +33,7 @@ class Documents(_Section):
     text_field: str = "text"
     id_field: str | None = None
     limit: Annotated[int, Field(ge=1)] | None = None
-    max_characters: Annotated[int, Field(ge=200, le=2_000_000)] = 12_000
+    max_characters: Annotated[int, Field(ge=200, le=2_000_000)] | None = None
 
     @field_validator("path", mode="before")
     @classmethod
@@ -53,6 +53,7 @@ class EndpointSettings(_Section):
     requests_per_minute: Annotated[float, Field(gt=0)] | None = None
     tokens_per_minute: Annotated[float, Field(gt=0)] | None = None
     max_concurrency: Annotated[int, Field(ge=1)] = 256
+    context_tokens: Annotated[int, Field(ge=512)] | None = None
     price: PriceSettings | None = None
 
     @field_validator("base_url")
@@ -220,6 +221,24 @@ def _lines(errors: Iterable[ErrorDetails]) -> list[str]:
         key = _dotted(error["loc"])
         lines.setdefault(key, _line(key, error))
     return list(lines.values())
+
+
+_MOST_CHARACTERS = 12_000
+_CHARACTERS_PER_TOKEN = 3  # cautious: English has more, other scripts less
+_PROMPT_TOKENS = 600
+
+
+def document_characters(settings: Settings, contexts: Iterable[int]) -> int:
+    """Characters of a document that fit, given the context windows in tokens of the models that will read it.
+
+    A dialogue's last call holds the document, the prompt, and every message so far at its longest likely length.
+    """
+    chosen, least = settings.documents.max_characters, min(contexts, default=None)
+    if chosen or least is None:
+        return chosen or _MOST_CHARACTERS
+    talk = settings.conversations
+    said = min(talk.max_tokens, 400) * 2 * talk.max_turns + talk.max_tokens
+    return max(200, min(_MOST_CHARACTERS, _CHARACTERS_PER_TOKEN * (least - _PROMPT_TOKENS - said)))
 
 
 _BRANCHES = {"int", "constrained-int", "literal['auto']", "none", "function-after[_ordered(), Callers]"}

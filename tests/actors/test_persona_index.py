@@ -2,6 +2,7 @@ import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from actors.persona_index import IndexLog, PersonaIndex
 from cluster.errors import Halt, UserError
 
 SIZE, THRESHOLD = 8, 0.9
+
+faiss.omp_set_num_threads(1)  # threads that spin for batches as small as these make a busy machine slow
 
 
 def candidate(number: int, text: str | None = None) -> Candidate:

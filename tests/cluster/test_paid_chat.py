@@ -338,6 +338,14 @@ def test_the_patience_begins_anew_after_an_answer():
     assert play(main) > 100 + 120
 
 
+def test_an_endpoint_that_refuses_at_times_is_not_silent():
+    outcome, seconds = one_call(
+        Endpoints(lambda *_: "fine" if now() > 400 else throttled(5.0) if now() % 100 > 50 else SILENT)
+    )
+    assert outcome == "fine"
+    assert seconds > 400
+
+
 def test_what_is_wrong_is_told_while_it_is_and_taken_back_when_it_is_over():
     meter, told = MeterHandle(), []
 

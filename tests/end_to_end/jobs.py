@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -13,23 +14,6 @@ import yaml
 
 KEY = "sk-test-5f2a9c0d7e1b4836"
 TOPICS = ["bees", "tides", "clocks", "bread", "roads", "wool", "glass", "rivers", "stars", "seeds", "ships", "bells"]
-    "bees",
-    "tides",
-    "clocks",
-    "bread",
-    "roads",
-    "wool",
-    "glass",
-    "rivers",
-    "stars",
-    "seeds",
-    "ships",
-    "bells",
-    "coal",
-    "maps",
-    "mills",
-    "salt",
-]
 
 
 def write_corpus(folder: Path, documents: int) -> Path:
@@ -83,8 +67,8 @@ def wait_for(condition: Callable[[], object], seconds: float = 90) -> None:
 
 def actor_processes(pid: int, kind: str) -> list[psutil.Process]:
     """The actor processes of a class below a driver; Ray names them `ray::Class`."""
-    return [one for one in psutil.Process(pid).children(recursive=True) if f"ray::{kind}" in " ".join(one.cmdline())]
-
-
-def peak_in_flight(server) -> int:
-    return max(1, server.stats().get("peak_in_flight", 1))
+    found = []
+    for process in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            found += [process] * (f"ray::{kind}" in " ".join(process.cmdline()))
+    return found

@@ -37,10 +37,16 @@ def prepared(tmp_path, model_server):
     return server, config, tmp_path / "run"
 
 
-def undisturbed(config, run, run_populace, tmp_path) -> tuple[list[str], list[str]]:
-    done = run_populace("run", config, "--set", f"run_dir={tmp_path / 'undisturbed'}", env=ENV)
-    assert done.returncode == 0, done.stderr
-    return persona_ids(tmp_path / "undisturbed"), conversation_ids(tmp_path / "undisturbed")
+_undisturbed: list[tuple[list[str], list[str]]] = []
+
+
+def undisturbed(config, run_populace, tmp_path) -> tuple[list[str], list[str]]:
+    """Ids of persona and conversation rows of a run that nothing disturbs; made once, they do not hang on the place."""
+    if not _undisturbed:
+        done = run_populace("run", config, "--set", f"run_dir={tmp_path / 'undisturbed'}", env=ENV)
+        assert done.returncode == 0, done.stderr
+        _undisturbed.append((persona_ids(tmp_path / "undisturbed"), conversation_ids(tmp_path / "undisturbed")))
+    return _undisturbed[0]
 
 
 def test_a_killed_driver_resumes_to_the_ids_of_an_undisturbed_run(prepared, start_populace, run_populace, tmp_path):
@@ -57,7 +63,7 @@ def test_a_killed_driver_resumes_to_the_ids_of_an_undisturbed_run(prepared, star
     asked = server.stats()["requests"]
     assert asked <= CALLS + 2 * 16, "paid again: more than what was in flight at the two kills"
     assert len(rows(run, "conversations")) == 90
-    assert (persona_ids(run), conversation_ids(run)) == undisturbed(config, run, run_populace, tmp_path)
+    assert (persona_ids(run), conversation_ids(run)) == undisturbed(config, run_populace, tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["LLMCaller", "PersonaPool", "MapWorker"])
@@ -70,7 +76,7 @@ def test_a_killed_actor_costs_at_most_its_calls_in_flight(prepared, start_popula
     assert driver.wait(120) == 0, driver.said()
     assert server.stats()["requests"] <= CALLS + 16
     assert len(rows(run, "conversations")) == 90
-    assert (persona_ids(run), conversation_ids(run)) == undisturbed(config, run, run_populace, tmp_path)
+    assert (persona_ids(run), conversation_ids(run)) == undisturbed(config, run_populace, tmp_path)
 
 
 def test_a_killed_dedup_service_gives_the_answers_that_it_gave(tmp_path, model_server, start_populace, run_populace):
