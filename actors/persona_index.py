@@ -70,7 +70,9 @@ class PersonaIndex:
     def _echo(self, candidate: Candidate, first: Verdict) -> Verdict:
         if first.persona_id == candidate.persona_id:
             return first
-        return Verdict(candidate.persona_id, Reason.EXACT, first.neighbour_id or first.persona_id, 1.0)
+        if first.reason is None:
+            return Verdict(candidate.persona_id, Reason.EXACT, first.persona_id, 1.0)
+        return Verdict(candidate.persona_id, first.reason, first.neighbour_id, first.score)
 
     def _nearest(self, vectors: NDArray[np.float32]) -> tuple[NDArray[np.float32], list[str]]:
         if not len(self._ids) or not len(vectors):

@@ -144,9 +144,10 @@ class Lanes:
     def cool(self, lane: Lane, now: float, seconds: float | None) -> float:
         """The lane rests for `seconds`, or for 1, 2, 4 … 60 s where the endpoint named no time. Returns until when."""
         if seconds is None:
+            if lane.ready_at > now:  # calls that were in flight together are one strike
+                return lane.ready_at
             seconds = min(60.0, 2.0 ** min(lane.strikes, 6))
-            if lane.ready_at <= now:  # calls that were in flight together are one strike
-                lane.strikes += 1
+            lane.strikes += 1
         lane.ready_at = max(lane.ready_at, now + seconds)
         return lane.ready_at
 
@@ -162,6 +163,11 @@ class Lanes:
                         other.ready_at = now + seconds
                     until = max(until, other.ready_at)
         return until
+
+    def is_out(self, endpoint: Endpoint, now: float) -> bool:
+        """Whether every lane of the endpoint is cooling or retired, so that a later one serves."""
+        lanes = [lane for group in self.groups for lane in group if lane.endpoint is endpoint]
+        return all(lane.retired is not None or lane.ready_at > now for lane in lanes)
 
     def retire(self, lane: Lane, why: str) -> None:
         """The key is dead for the rest of this caller's life."""

@@ -74,6 +74,13 @@ def load(path: Path) -> Manifest | None:
         raise UserError(
             f"{path} is of version {found}, this populace writes {VERSION}; choose another run_dir, or --fresh"
         )
+    try:
+        return _read(path, content)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is no manifest ({error!r}); choose another run_dir, or --fresh") from None
+
+
+def _read(path: Path, content: dict[str, Any]) -> Manifest:
     return Manifest(
         path=path,
         run_id=content["run_id"],

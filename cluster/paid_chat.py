@@ -46,6 +46,7 @@ class PaidChat:
         self._lanes, self._transport, self._tally, self._clock = lanes, transport, tally, clock
         self._patience_s = outage_patience_s
         self._silent_since: float | None = None
+        self._gone = ""
         self._released = asyncio.Condition()
 
     async def answer(self, request: ChatRequest) -> ChatAnswer:
@@ -68,6 +69,8 @@ class PaidChat:
 
     async def _permit(self) -> Lane:
         while True:
+            if self._gone:
+                raise Halt(self._gone)
             chosen = self._lanes.choose(self._clock())
             if isinstance(chosen, Lane):
                 return chosen
@@ -91,6 +94,11 @@ class PaidChat:
         async with self._released:
             self._released.notify(waiters)
 
+    async def _wake_where_out(self, lane: Lane) -> None:
+        """When an endpoint goes out, all who wait may be served by a later one, or have to hear that there is none."""
+        if self._lanes.is_out(lane.endpoint, self._clock()):
+            await self._wake(waiters=sys.maxsize)
+
     async def _after(self, lane: Lane, trouble: Trouble, verdict: Verdict, tries: int) -> int:
         """Carry out the verdict; returns 1 if this attempt counts as a try, and raises if it was the last."""
         now = self._clock()
@@ -101,14 +109,18 @@ class PaidChat:
             until = self._lanes.cool(lane, now, trouble.retry_after_s)
             log.info("%s rests %.1f s after 429", lane.key_name, until - now)
             self._tally.add(throttled=1)
+            await self._wake_where_out(lane)
             return 0
         if verdict.action is Action.RETIRE:
             self._lanes.retire(lane, f"HTTP {trouble.status}{f' {trouble.code}' if trouble.code else ''}")
             self._tally.note(f"key {lane.key_name}", f"retired: HTTP {trouble.status}")
-            await self._wake(waiters=sys.maxsize)  # it may have been the last: everyone is to hear that
+            await self._wake_where_out(lane)
             return 0
         if verdict.action is Action.OUTAGE:
             self._outage(lane, trouble, now)
+            await self._wake_where_out(lane)
+            if self._gone:
+                raise Halt(self._gone)
             return 0
         if verdict.action is Action.FAIL or tries + 1 >= TRIES:
             raise CallFailed(verdict.kind, trouble.message, tries + 1)
@@ -118,7 +130,7 @@ class PaidChat:
 
     def _heard(self) -> None:
         if self._silent_since is not None:
-            self._silent_since = None
+            self._silent_since, self._gone = None, ""
             self._tally.note("endpoint", "")
 
     def _outage(self, lane: Lane, trouble: Trouble, now: float) -> None:
@@ -126,7 +138,7 @@ class PaidChat:
         self._silent_since = now if self._silent_since is None else self._silent_since
         self._tally.note("endpoint", f"nobody answers at {lane.endpoint.base_url}; waiting")
         if now - self._silent_since >= self._patience_s:
-            raise Halt(f"nobody answers: {trouble.message}; start the endpoint and run again")
+            self._gone = f"nobody answers: {trouble.message}; start the endpoint and run again"
 
     async def catch_up(self) -> None:
         return None

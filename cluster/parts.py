@@ -29,7 +29,8 @@ def part_path(folder: Path, name: str) -> Path:
 def sweep(folder: Path, names: Iterable[str]) -> int:
     """Remove parts and temporary files that are not among `names` (a killed run's leftovers); returns how many."""
     keep = {part_path(folder, name).name for name in names}
-    strays = [path for path in folder.glob("*part-*") if path.name not in keep] if folder.is_dir() else []
+    written = [path for pattern in ("part-*.parquet", ".part-*.parquet.*.tmp") for path in folder.glob(pattern)]
+    strays = [path for path in written if path.name not in keep]
     for path in strays:
         path.unlink()
     return len(strays)

@@ -6,8 +6,10 @@ Decides by status code and error code, never by the text of a message. Knows no 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from math import isfinite
 
 from cluster.errors import FailureKind
 
@@ -53,6 +55,8 @@ def judge(trouble: Trouble) -> Verdict:
     status = trouble.status
     if status is None:
         return Verdict(Action.RETRY if trouble.connected else Action.OUTAGE, FailureKind.EXHAUSTED)
+    if trouble.code == "content_filter":
+        return Verdict(Action.FAIL, FailureKind.FILTERED)
     if status in (401, 403) or trouble.code in _DEAD_KEY_CODES:
         return Verdict(Action.RETIRE, FailureKind.REFUSED)
     if status == 429:
@@ -61,8 +65,6 @@ def judge(trouble: Trouble) -> Verdict:
         return Verdict(Action.RETRY, FailureKind.NOT_AN_API)
     if status in (408, 409) or status >= 500:
         return Verdict(Action.RETRY, FailureKind.EXHAUSTED)
-    if trouble.code == "content_filter":
-        return Verdict(Action.FAIL, FailureKind.FILTERED)
     return Verdict(Action.FAIL, FailureKind.REFUSED)
 
 
@@ -80,10 +82,12 @@ def retry_after_s(value: str | None, now: float) -> float | None:
     if not value:
         return None
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
+        return max(0.0, seconds) if isfinite(seconds) else None
     except ValueError:
         pass
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+        date = parsedate_to_datetime(value)
     except ValueError:
         return None
+    return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now)

@@ -58,10 +58,10 @@ class OpenAITransport:
                 )
         except openai.APIStatusError as error:
             raise _of_status(error) from None
-        except (openai.APITimeoutError, TimeoutError):
-            raise Trouble(None, f"no answer from {lane.endpoint.base_url} in {self._timeout_s:g} s") from None
         except openai.APIConnectionError as error:
             raise _of_connection(error, lane.endpoint) from None
+        except TimeoutError:
+            raise Trouble(None, f"no answer from {lane.endpoint.base_url} in {self._timeout_s:g} s") from None
         except (openai.APIError, json.JSONDecodeError) as error:
             raise Trouble(
                 200, f"an unreadable body from {lane.endpoint.base_url}: {_line(error)}", is_api=False

@@ -7,12 +7,12 @@ import logging
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from cluster.errors import UserError
-from cluster.files import RunLock, halt_on_disk_error
+from cluster.files import RunLock
 from cluster.manifest import Manifest, load
 from cluster.parts import sweep
 from pipelines.settings import Settings
@@ -21,16 +21,14 @@ log = logging.getLogger(__name__)
 
 PERSONA_FOLDERS = ("documents", "personas", "rejected")
 SOURCE_FAILURES = "documents"
-_OUTPUTS = (
-    *PERSONA_FOLDERS,
-    "conversations",
-    "failures",
-    "journal",
-    "dedup",
-    "manifest.json",
+_OWN = (
+    "journal/*.jsonl",
+    "journal/index",
+    "dedup/log-*.arrows",
     "metrics.json",
     "README.md",
     "ray.log",
+    "manifest.json",
 )
 
 
@@ -44,8 +42,6 @@ def open_run(settings: Settings, command: str, fresh: bool = False) -> Iterator[
     folder = settings.folder
     if folder.exists() and not folder.is_dir():
         raise UserError(f"run_dir {settings.run_dir} is a file; name a folder")
-    with halt_on_disk_error(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     with RunLock(folder, command):
         if fresh:
             clear(folder)
@@ -57,13 +53,15 @@ def open_run(settings: Settings, command: str, fresh: bool = False) -> Iterator[
 
 
 def clear(folder: Path) -> None:
-    """Remove a run's outputs, and nothing else that lies in its folder."""
-    for name in _OUTPUTS:
-        path = folder / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+    """Remove what a run wrote, and nothing else that lies in its folder."""
+    for name in (*PERSONA_FOLDERS, "conversations", "failures"):
+        sweep(folder / name, ())
+    for pattern in _OWN if (folder / "manifest.json").is_file() else ():
+        for path in folder.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for name in (*PERSONA_FOLDERS, "conversations", "failures", "journal", "dedup"):
+        with suppress(OSError):  # not empty: somebody else's files lie there
+            (folder / name).rmdir()
 
 
 def sweep_strays(folder: Path, manifest: Manifest) -> None:

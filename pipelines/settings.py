@@ -32,8 +32,8 @@ class Documents(_Section):
     path: Annotated[list[str], Field(min_length=1)]
     text_field: str = "text"
     id_field: str | None = None
-    limit: Annotated[int, Field(ge=1)] | None = None
-    max_characters: Annotated[int, Field(ge=200, le=2_000_000)] | None = None
+    limit: Annotated[int, Field(strict=True, ge=1)] | None = None
+    max_characters: Annotated[int, Field(strict=True, ge=200, le=2_000_000)] | None = None
 
     @field_validator("path", mode="before")
     @classmethod
@@ -52,8 +52,8 @@ class EndpointSettings(_Section):
     keys: list[str] = []
     requests_per_minute: Annotated[float, Field(gt=0)] | None = None
     tokens_per_minute: Annotated[float, Field(gt=0)] | None = None
-    max_concurrency: Annotated[int, Field(ge=1)] = 256
-    context_tokens: Annotated[int, Field(ge=512)] | None = None
+    max_concurrency: Annotated[int, Field(strict=True, ge=1)] = 256
+    context_tokens: Annotated[int, Field(strict=True, ge=512)] | None = None
     price: PriceSettings | None = None
 
     @field_validator("base_url")
@@ -85,29 +85,29 @@ class Dedup(_Section):
 
 
 class Personas(_Section):
-    per_call: Annotated[int, Field(ge=1, le=50)] = 5
-    depth: Annotated[int, Field(ge=0, le=6)] | Literal["auto"] = "auto"
-    target_per_document: Annotated[int, Field(ge=1)] | None = None
+    per_call: Annotated[int, Field(strict=True, ge=1, le=50)] = 5
+    depth: Annotated[int, Field(strict=True, ge=0, le=6)] | Literal["auto"] = "auto"
+    target_per_document: Annotated[int, Field(strict=True, ge=1)] | None = None
     granularity: Granularity = Granularity.MEDIUM
     one_per_request: bool = False
     dedup: Dedup = Dedup()
 
 
 class Conversations(_Section):
-    count: Annotated[int, Field(ge=1)] = 1000
-    max_turns: Annotated[int, Field(ge=1, le=50)] = 3
+    count: Annotated[int, Field(strict=True, ge=1)] = 1000
+    max_turns: Annotated[int, Field(strict=True, ge=1, le=50)] = 3
     strategy: Literal["persona"] = "persona"
     sampling: Sampling = Sampling.DEPTH_WEIGHTED
     respondent_prompt: str = "You are a helpful assistant."
     context: Context = Context.DOCUMENT
     auto_improve: Literal[False] = False
     candidates: Literal[1] = 1
-    max_tokens: Annotated[int, Field(ge=16)] = 1024
+    max_tokens: Annotated[int, Field(strict=True, ge=16)] = 1024
 
 
 class Callers(_Section):
-    min: Annotated[int, Field(ge=1)] = 1
-    max: Annotated[int, Field(ge=1)] = 4
+    min: Annotated[int, Field(strict=True, ge=1)] = 1
+    max: Annotated[int, Field(strict=True, ge=1)] = 4
 
     @model_validator(mode="after")
     def _ordered(self) -> Callers:
@@ -119,14 +119,14 @@ class Callers(_Section):
 class Cluster(_Section):
     address: str | None = None
     callers: Callers = Callers()
-    pools: Annotated[int, Field(ge=1)] = 1
+    pools: Annotated[int, Field(strict=True, ge=1)] = 1
 
 
 class Settings(_Section):
     """A whole config. `llm` may be absent where a command calls no model."""
 
     run_dir: str
-    seed: int = 0
+    seed: Annotated[int, Field(strict=True, ge=-(2**63), le=2**63 - 1)] = 0  # a column of the dataset
     documents: Documents
     llm: Llm
     personas: Personas = Personas()
@@ -156,10 +156,16 @@ def load(config: Path, overrides: Sequence[str] = ()) -> Settings:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{config} cannot be read: {error}") from None
     except yaml.YAMLError as error:
-        raise UserError(f"{config} is not YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{config} is not YAML{_place(error)}") from None
     if not isinstance(content, dict):
         raise UserError(f"{config} holds no settings; it should be keys and values such as 'run_dir: runs/first'")
     return parse(content, overrides)
+
+
+def _place(error: yaml.YAMLError) -> str:
+    """Where it is wrong, but not what stands there: it may be a key in the clear."""
+    mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+    return f": see line {mark.line + 1}, column {mark.column + 1}" if mark else ""
 
 
 def parse(content: Mapping[str, Any], overrides: Sequence[str] = ()) -> Settings:
@@ -256,7 +262,8 @@ def _dotted(location: tuple[int | str, ...]) -> str:
 
 def _line(key: str, error: ErrorDetails) -> str:
     got = error["input"]
-    shown = "" if "keys" in key else f", got {got!r}"  # what stands there by mistake may be a key in the clear
+    hidden = "keys" in key or isinstance(got, (list, dict)) or error["type"] == "model_type"
+    shown = "" if hidden else f", got {got!r}"  # what stands there by mistake may be a key in the clear
     bounds = error.get("ctx", {})
     match error["type"]:
         case "extra_forbidden":
@@ -268,6 +275,14 @@ def _line(key: str, error: ErrorDetails) -> str:
             return f"{key} must be a whole number{shown}"
         case "float_parsing" | "float_type":
             return f"{key} must be a number{shown}"
+        case "string_type":
+            return f"{key} must be text{shown}"
+        case "list_type":
+            return f"{key} must be a list{shown}"
+        case "dict_type":
+            return f"{key} must be a section of keys and values{shown}"
+        case "bool_type" | "bool_parsing":
+            return f"{key} must be true or false{shown}"
         case "model_type":
             return f"{key} must be a section with keys of its own ({', '.join(fields_of(key))}){shown}"
         case "missing":
@@ -359,7 +374,7 @@ def _from_environment(variable: str, name: str) -> list[tuple[str, str]]:
 
 def _from_file(place: str, name: str) -> list[tuple[str, str]]:
     try:
-        lines = Path(place).expanduser().read_text(encoding="utf-8").splitlines()
+        lines = Path(place).expanduser().read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a text file"
         raise UserError(f"{name}.keys: file:{place} cannot be read ({reason})") from None
@@ -382,7 +397,12 @@ def endpoints(settings: Settings) -> list[Endpoint]:
             requests_per_minute=one.requests_per_minute,
             tokens_per_minute=one.tokens_per_minute,
             max_concurrency=one.max_concurrency,
-            price=Price(one.price.input, one.price.output) if one.price and isfinite(one.price.input) else None,
+            price=_price(one.price),
         )
         for at, one in enumerate(settings.llm.endpoints)
     ]
+
+
+def _price(price: PriceSettings | None) -> Price | None:
+    known = price is not None and isfinite(price.input + price.output)
+    return Price(price.input, price.output) if price and known else None

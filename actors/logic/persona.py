@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 import json_repair
 
@@ -57,17 +58,29 @@ def normalise_space(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-_NOT_WORD = re.compile(r"[\W_]+")
-
-
 def normal_form(text: str) -> str:
-    """What two texts are compared by when they are called exact duplicates: NFKC, case, punctuation, spaces folded."""
-    return _NOT_WORD.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
+    """What two texts are compared by when they are called exact duplicates: NFKC, case, punctuation, spaces folded.
+
+    Marks stay: in the scripts of India and Southeast Asia they are vowels. What joins letters unseen is left out.
+    """
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return " ".join("".join(map(_folded, folded)).split())
 
 
-_LIST_MARK = re.compile(r"^\s*(?:[-*•–]|\(?\d{1,3}[.):]|\**persona\s*\d*\**\s*[:.)-])\s*\**", re.IGNORECASE)
-_NUMBERED = re.compile(r"^\W*(persona|person)?\W*\d+\W*$", re.IGNORECASE)
-_MIN_WORDS = 3
+@cache
+def _folded(character: str) -> str:
+    category = unicodedata.category(character)
+    return character if category[0] in "LMN" else "" if category == "Cf" else " "
+
+
+_BULLET, _LABEL = r"(?:[-*•–]|\(?\d{1,3}[.):])\s+", r"\**persona\s*\d*\**\s*[:.)-]\s*\**"
+_LIST_MARK = re.compile(rf"^\s*(?:{_BULLET}(?:{_LABEL})?|{_LABEL})", re.IGNORECASE)
+_NUMBERED = re.compile(r"^[\W_]*(persona|person)?[\W_]*\d+[\W_]*$", re.IGNORECASE)
+_JSON = re.compile(r"[\[{]\s*[\[{\"']|\{\s*\w+\s*:")
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+_MIN_WORDS, _MIN_UNSPACED = 3, 6  # words, or characters of a script that does without spaces
 _MAX_CHARACTERS = 1_000
 
 
@@ -88,20 +101,28 @@ def read_personas(answer: str) -> list[Found]:
     kept: dict[str, Found] = {}
     for found in _from_json(answer) or _from_lines(answer):
         text = normalise_space(found.text)
-        if len(text.split()) >= _MIN_WORDS and len(text) <= _MAX_CHARACTERS:
+        if _may_be_a_person(text):
             kept.setdefault(normal_form(text), Found(text, normalise_space(found.relation)[:80]))
     return list(kept.values())
 
 
+def _may_be_a_person(text: str) -> bool:
+    words = len(normal_form(text).split())
+    return len(text) <= _MAX_CHARACTERS and (words >= _MIN_WORDS or len(_UNSPACED.findall(text)) >= _MIN_UNSPACED)
+
+
 def _from_json(answer: str) -> list[Found]:
-    start = min((at for at in (answer.find("{"), answer.find("[")) if at >= 0), default=-1)
-    if start < 0:
-        return []
-    try:
-        value = json.loads(answer)
-    except ValueError:
-        value = json_repair.loads(answer[start:])
-    return list(_people(value))
+    """The people of every JSON value in the answer; from the first broken one on, of what can be made of the rest."""
+    found: list[Found] = []
+    start = _JSON.search(answer)
+    while start:
+        try:
+            value, end = json.JSONDecoder().raw_decode(answer, start.start())
+        except ValueError:
+            return found + list(_people(json_repair.loads(answer[start.start() :])))
+        found += _people(value)
+        start = _JSON.search(answer, end)
+    return found
 
 
 def _people(value: object) -> Iterable[Found]:
@@ -111,12 +132,16 @@ def _people(value: object) -> Iterable[Found]:
         for item in value:
             yield from _people(item)
     elif isinstance(value, dict):
-        nested = [item for item in value.values() if isinstance(item, (list, dict))]
+        described = any(isinstance(value.get(name), str) for name in _DESCRIPTIONS)
+        nested = [item for item in value.values() if isinstance(item, (list, dict)) and not described]
         if nested or (len(value) > 1 and all(_NUMBERED.match(str(name)) for name in value)):
             for item in nested or value.values():
                 yield from _people(item)
         else:
             yield _person({str(name): str(item) for name, item in value.items() if item not in (None, "")})
+
+
+_DESCRIPTIONS = ("persona", "description")
 
 
 def _person(fields: dict[str, str]) -> Found:

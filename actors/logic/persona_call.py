@@ -122,6 +122,8 @@ class PersonaCall:
 
     def _read(self, answer: ChatAnswer, slot: int | None) -> list[Found]:
         found = read_personas(answer.text)
+        if answer.finish_reason == "length":
+            found = found[:-1]  # half a sentence
         return found if slot is None else [Found(one.text, self._relation(slot)) for one in found[:1]]
 
     def _together(self, parts: list[PersonaAnswer | BaseException]) -> PersonaAnswer:
@@ -131,11 +133,12 @@ class PersonaCall:
             raise serious[0]
         if not answers:
             raise faults[0]
-        people = {normal_form(found.text): found for answer in reversed(answers) for found in answer.found}
-        kept = list(reversed(people.values()))
-        short = (
-            "" if len(kept) >= self.per_call else f"{len(kept)} of {self.per_call} personas; {faults[:1] or 'repeats'}"
-        )
+        people: dict[str, Found] = {}
+        for found in (one for answer in answers for one in answer.found):
+            people.setdefault(normal_form(found.text), found)
+        kept = list(people.values())
+        why = str(faults[0]) if faults else "repeats"
+        short = "" if len(kept) >= self.per_call else f"{len(kept)} of {self.per_call} personas; {why}"
         usage = sum((answer.usage for answer in answers), Usage())
         tries = max(answer.tries for answer in answers)
         return PersonaAnswer(kept, answers[0].model, answers[0].prompt_sha, usage, tries, short)

@@ -78,7 +78,8 @@ def dialogues(unit: Unit, pools: Sequence[Pool], rule: DialogueRule) -> list[Dia
         low, high = max(unit.start, reached), min(unit.stop, reached + owed)
         if low < high:
             already = sum(share(earlier, index, unit.documents) for earlier in before)
-            rng = derived_rng(rule.seed, pool.document_id, "sampling", lap)
+            again = [lap] if already + owed > len(pool.personas) else []  # until then all laps go through one order
+            rng = derived_rng(rule.seed, pool.document_id, "sampling", *again)
             picks = draw([one.depth for one in pool.personas], owed, rule.sampling, rng, already)
             made += [
                 _dialogue(pool, pool.personas[picks[ordinal]], lap, ordinal, rule)

@@ -60,7 +60,9 @@ def weights(depths: Sequence[int], sampling: Sampling) -> list[float]:
 
 def _first(depths: Sequence[int], rows: int, sampling: Sampling, rng: random.Random) -> list[int]:
     if sampling is Sampling.UNIFORM:
-        return rng.sample(range(len(depths)), rows)
+        order = list(range(len(depths)))
+        rng.shuffle(order)
+        return order[:rows]
     return sorted(range(len(depths)), key=depths.__getitem__)[:rows]
 
 
