@@ -136,7 +136,7 @@ def _run(settings: Settings, command: str, stages: Stages | None, fresh: bool, y
 def _console() -> Console:
     from rich.console import Console
 
-    return Console(soft_wrap=not sys.stdout.isatty())
+    return Console()
 
 
 @contextmanager

@@ -123,7 +123,13 @@ def dialogue_rule(settings: Settings) -> DialogueRule:
     """What all dialogues of the run have in common."""
     chosen = settings.conversations
     return DialogueRule(
-        chosen.respondent_prompt, chosen.max_turns, chosen.context, chosen.sampling, settings.seed, chosen.max_tokens
+        chosen.respondent_prompt,
+        chosen.max_turns,
+        chosen.context,
+        chosen.sampling,
+        settings.seed,
+        chosen.max_tokens,
+        settings.llm.small_model,
     )
 
 

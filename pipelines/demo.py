@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from actors.model_server import SLOTS
 from pipelines.settings import EMBEDDED, Settings, parse
 
 MODEL = "smollm2-135m-instruct"
@@ -15,14 +16,18 @@ def settings(run_dir: Path, overrides: Sequence[str] = ()) -> Settings:
     """A run that ends in a few minutes on two cores."""
     content = {
         "run_dir": str(run_dir),
-        "documents": {"path": [str(files("pipelines.samples"))], "max_characters": 1_600},
-        "llm": {"endpoints": [{"base_url": EMBEDDED, "model": MODEL, "max_concurrency": 16}], "timeout_s": 300},
-        "personas": {"per_call": 2, "depth": 0, "one_per_request": True},
+        "documents": {"path": [str(files("pipelines.samples") / "*.txt")], "max_characters": 1_600, "limit": 30},
+        "llm": {
+            "endpoints": [{"base_url": EMBEDDED, "model": MODEL, "max_concurrency": SLOTS}],
+            "small_model": True,
+            "timeout_s": 300,
+        },
+        "personas": {"per_call": 1, "depth": 1},
         "conversations": {
-            "count": 24,
+            "count": 20,
             "max_turns": 2,
-            "max_tokens": 160,
-            "respondent_prompt": "You are a helpful assistant. Answer in two or three short sentences.",
+            "max_tokens": 90,
+            "respondent_prompt": "You are a helpful assistant. Answer in one or two short sentences.",
         },
     }
     return parse(content, overrides)

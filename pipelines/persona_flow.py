@@ -41,7 +41,7 @@ def growth_rule(settings: Settings, documents: int) -> GrowthRule:
     personas, asked = settings.personas, settings.conversations.count
     target = personas.target_per_document or target_per_document(asked, documents)
     depth = auto_depth(target, personas.per_call) if personas.depth == "auto" else personas.depth
-    return GrowthRule(depth, personas.per_call, personas.granularity, settings.seed, personas.one_per_request)
+    return GrowthRule(depth, personas.per_call, personas.granularity, settings.seed, settings.llm.small_model)
 
 
 def grow_personas(

@@ -77,9 +77,9 @@ def _figures(settings: Settings, documents: int, characters: int) -> Plan:
     target = personas.target_per_document or target_per_document(talk.count, documents)
     depth = auto_depth(target, personas.per_call) if personas.depth == "auto" else personas.depth
     pool = pool_size(depth, personas.per_call)
-    persona_calls = pool // (1 if personas.one_per_request else personas.per_call) * documents
+    persona_calls = pool // (1 if settings.llm.small_model else personas.per_call) * documents
     dialogue_calls = 2 * talk.max_turns * talk.count
-    per_call = 1 if personas.one_per_request else personas.per_call
+    per_call = 1 if settings.llm.small_model else personas.per_call
     text = characters // _CHARACTERS_PER_TOKEN
     template = _tokens("text_to_persona") + (text if depth == 0 else _PERSONA_TOKENS)
     said = _MESSAGE_TOKENS + _ANSWER_TOKENS

@@ -193,4 +193,6 @@ class RunView:
     def _say(self) -> None:
         if self._task is not None and not self._console.is_terminal:
             total = f" of {self._total:,}" if self._total else ""
-            self._console.print(f"{self._stage}: {self._done():,.0f}{total} · {self._status()}", highlight=False)
+            self._console.print(
+                f"{self._stage}: {self._done():,.0f}{total} · {self._status()}", highlight=False, soft_wrap=True
+            )

@@ -45,7 +45,7 @@ def run(
     stages = stages or Stages()
     with open_run(settings, command, fresh) as manifest:
         if not _left(settings, manifest, stages):
-            console.print(f"{settings.run_dir} is finished: nothing to do", highlight=False)
+            console.print(f"{settings.run_dir} is finished: nothing to do", highlight=False, soft_wrap=True)
             return manifest
         if stages.conversations and not stages.personas and not manifest.personas.done:
             raise UserError(
@@ -53,7 +53,7 @@ def run(
             )
         report = check(endpoints(settings))
         for warning in report.warnings:
-            console.print(f"[yellow]warning[/] {warning}", highlight=False)
+            console.print(f"[yellow]warning[/] {warning}", highlight=False, soft_wrap=True)
         splits = _documents(settings, manifest, report.contexts)
         _make(settings, console, manifest, stages, splits)
     return manifest
@@ -108,7 +108,7 @@ def _make(settings: Settings, console: Console, manifest: Manifest, stages: Stag
             stack.enter_context(session(settings.cluster.address))
             actors = stack.enter_context(services(settings, folder))
         for name in actors.embedded_models:
-            console.print(f"model: {name}, embedded on this machine", highlight=False)
+            console.print(f"model: {name}, embedded on this machine", highlight=False, soft_wrap=True)
         try:
             with RunView(console, actors.links.meter.handle(), ledger) as view:
                 if stages.personas and not manifest.personas.done:

@@ -86,7 +86,7 @@ def _new(settings: Settings, folder: Path) -> Manifest:
 
 def lasting(settings: Settings) -> dict[str, Any]:
     """The settings that the parts of a run rest on, flat; all others may change between its sessions."""
-    flat: dict[str, Any] = {"seed": settings.seed}
+    flat: dict[str, Any] = {"seed": settings.seed, "llm.small_model": settings.llm.small_model}
     for section in ("documents", "personas", "conversations"):
         _flatten(section, getattr(settings, section).model_dump(mode="json"), flat)
     del flat["conversations.count"]  # may grow: what is added is made

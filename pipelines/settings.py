@@ -75,6 +75,7 @@ class Llm(_Section):
     endpoints: Annotated[list[EndpointSettings], Field(min_length=1)]
     roles: dict[Literal["persona", "correspondent", "respondent", "judge"], str] = {}
     timeout_s: Annotated[float, Field(gt=0)] = 120
+    small_model: bool = False
     budget_usd: None = None
 
 
@@ -89,7 +90,6 @@ class Personas(_Section):
     depth: Annotated[int, Field(strict=True, ge=0, le=6)] | Literal["auto"] = "auto"
     target_per_document: Annotated[int, Field(strict=True, ge=1)] | None = None
     granularity: Granularity = Granularity.MEDIUM
-    one_per_request: bool = False
     dedup: Dedup = Dedup()
 
 

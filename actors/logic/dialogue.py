@@ -6,6 +6,9 @@ import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 
+import json_repair
+
+from actors.logic.document import cut
 from actors.logic.persona import normalise_space
 from actors.logic.sampling import derived_rng
 from actors.prompts import load, render
@@ -13,6 +16,14 @@ from cluster.chat import ChatAnswer, ChatModel, ChatRequest, Message, Role, Usag
 from cluster.errors import CallFailed, FailureKind
 
 TRIES = 3
+_SMALL_EXCERPT = 600  # characters
+_STARTS = "What|How|Why|When|Where|Who|Which|Can|Could|Should|Do|Does|Is|Are|Will|If|My|I"
+_ONE_QUESTION = {
+    "type": "object",
+    "properties": {"message": {"type": "string", "pattern": rf"""^({_STARTS}) [^".;:?!\n]{{15,110}}\?$"""}},
+    "required": ["message"],
+    "additionalProperties": False,
+}
 
 
 class Context(StrEnum):
@@ -51,7 +62,8 @@ class Dialogue:
     """What one dialogue is to be. The persona stands in the system message of every correspondent call.
 
     `max_turns` exchanges are made, each a user and an assistant message. The row's system message is the one that the
-    respondent had, so that the row holds all that its answers rest on.
+    respondent had, so that the row holds all that its answers rest on. For a `small_model` the correspondent is shown
+    examples and held to one question, and an answer that runs on is cut after its last whole sentence.
     """
 
     conversation_id: str
@@ -65,6 +77,7 @@ class Dialogue:
     context: Context
     seed: int
     max_tokens: int = 1024
+    small_model: bool = False
 
     @property
     def item_id(self) -> str:
@@ -103,10 +116,10 @@ class Dialogue:
                 fault = CallFailed(failure.kind, failure.message, attempt)
                 continue
             spent += answer.usage
-            text = clean(answer.text)
+            text = self._text(role, answer)
             if not text:
                 fault = CallFailed(FailureKind.EMPTY, f"the {role} said nothing", attempt)
-            elif answer.finish_reason == "length":
+            elif answer.finish_reason == "length" and not self.small_model:
                 fault = CallFailed(FailureKind.TRUNCATED, f"the {role} stopped at {self.max_tokens} tokens", attempt)
             elif normalise_space(text) in said:
                 fault = CallFailed(FailureKind.MALFORMED, f"the {role} repeats an earlier message", attempt)
@@ -123,7 +136,17 @@ class Dialogue:
             max_tokens=self.max_tokens,
             temperature=0.9 if role is Role.CORRESPONDENT else 0.7,
             seed=derived_rng(self.seed, place).getrandbits(31),
+            schema=_ONE_QUESTION if self.small_model and role is Role.CORRESPONDENT else None,
         )
+
+    def _text(self, role: Role, answer: ChatAnswer) -> str:
+        if not self.small_model:
+            return clean(answer.text)
+        if role is Role.CORRESPONDENT:
+            found = json_repair.loads(answer.text)
+            return clean(str(found.get("message", ""))) if isinstance(found, dict) else ""
+        whole = answer.finish_reason != "length"
+        return clean(answer.text if whole else answer.text[: answer.text.rfind(". ") + 1])
 
     def _respondent_system(self) -> Message:
         if self.context is Context.NONE:
@@ -134,6 +157,8 @@ class Dialogue:
 
     def _as_correspondent(self, turns: list[Turn]) -> list[Message]:
         """The dialogue from the persona's side: its own messages are the assistant's, the last answer asks it on."""
+        if self.small_model:
+            return self._as_small_correspondent(turns)
         [grounds] = render(load("grounds_document"), document=self.document)
         [system] = render(load("correspondent"), persona=self.persona, grounds=grounds["content"])
         messages: list[Message] = [{"role": "system", "content": system["content"]}]
@@ -144,6 +169,12 @@ class Dialogue:
             [ask] = render(load("correspondent_next"))
             messages[-1] = {"role": "user", "content": f"{turns[-1].content}\n\n({ask['content']})"}
         return messages
+
+    def _as_small_correspondent(self, turns: list[Turn]) -> list[Message]:
+        if turns:
+            return [*render(load("correspondent_small_next"), persona=self.persona, answer=turns[-1].content)]
+        excerpt = cut(self.document, _SMALL_EXCERPT)[0]
+        return [*render(load("correspondent_small"), persona=self.persona, document=excerpt)]
 
 
 def _plain(turns: list[Turn]) -> list[Message]:

@@ -14,13 +14,14 @@ from cluster.errors import CallFailed, FailureKind
 
 TRIES = 3
 TEXT_RELATIONS = ("read", "write", "like", "dislike")
-RELATIONSHIPS = ("family", "colleague", "customer", "neighbour", "carer", "pupil", "rival", "friend")
+RELATIONSHIPS = ("relative", "colleague", "customer", "neighbour", "carer", "pupil", "rival", "friend")
 
 _DETAIL = {
     Granularity.COARSE: "Name one attribute, such as the work or the stage of life.",
     Granularity.MEDIUM: "Give two to four attributes, such as work, place, age, means, wish or worry.",
     Granularity.FINE: "Give five or more attributes: age, work, place, schooling, means, wish, worry, way of speaking.",
 }
+_ONE_PERSON = r"""^An? [^".;:()\[\]]{10,60} who [^".;:()\[\]]{20,130}\.$"""  # what a small model is held to
 _TOKENS_PER_PERSON = {Granularity.COARSE: 50, Granularity.MEDIUM: 100, Granularity.FINE: 180}
 
 
@@ -115,7 +116,7 @@ class PersonaCall:
     def _schema(self, count: int, slot: int | None) -> Mapping[str, object]:
         text: dict[str, object] = {"type": "string"}
         if slot is not None:
-            return _object({"persona": text})
+            return _object({"persona": text | {"pattern": _ONE_PERSON}})
         relation: dict[str, object] = text if self.parent_id else {"type": "string", "enum": list(TEXT_RELATIONS)}
         people = {"type": "array", "items": _object({"relation": relation, "persona": text})}
         return _object({"personas": people | {"minItems": count, "maxItems": count}})

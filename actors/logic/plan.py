@@ -21,6 +21,7 @@ class DialogueRule:
     sampling: Sampling
     seed: int
     max_tokens: int
+    small_model: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,4 +103,5 @@ def _dialogue(pool: Pool, persona: Persona, lap: int, ordinal: int, rule: Dialog
         context=rule.context,
         seed=rule.seed,
         max_tokens=rule.max_tokens,
+        small_model=rule.small_model,
     )

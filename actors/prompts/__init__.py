@@ -1,7 +1,7 @@
 """The texts that models are given, one file each, and the one function that fills them in.
 
-A template is plain text with `{field}` places. `{{` and `}}` stand for literal braces. A file may hold a system and a
-user text, divided by a line of `---`.
+A template is plain text with `{field}` places. `{{` and `}}` stand for literal braces. Lines of `---` divide a
+file into messages: a system text, then user and assistant in turns (examples for small models), the user's last.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def parse(name: str, text: str) -> Prompt:
 
 
 def render(prompt: Prompt, **values: str) -> list[dict[str, str]]:
-    """Chat messages of the filled-in template: a system message (if the file has one) and a user message.
+    """Chat messages of the filled-in template: one user message, or a system message and turns after it.
 
     Raises `UserError` naming the fields that are missing from `values` or unused by the template.
     """
@@ -53,6 +53,6 @@ def render(prompt: Prompt, **values: str) -> list[dict[str, str]]:
         faults = [f"lacks {', '.join(sorted(missing))}"] * bool(missing)
         faults += [f"does not use {', '.join(sorted(unused))}"] * bool(unused)
         raise UserError(f"prompt {prompt.name} {' and '.join(faults)}")
-    head, divider, tail = prompt.text.partition(_DIVIDER)
-    texts = [("system", head), ("user", tail)] if divider else [("user", head)]
-    return [{"role": role, "content": part.strip().format(**values)} for role, part in texts]
+    parts = prompt.text.split(_DIVIDER)
+    roles = ["user"] if len(parts) == 1 else ["system", *["user", "assistant"] * len(parts)]
+    return [{"role": role, "content": part.strip().format(**values)} for role, part in zip(roles, parts, strict=False)]

@@ -40,7 +40,7 @@ def kind_of(process: psutil.Process, driver: int) -> str:
         return "driver"
     command = " ".join(process.cmdline())
     if "ray::" in command:
-        return command.split("ray::")[1].split(".")[0].split("(")[0].split()[0]
+        return command.split("ray::")[1].split(".")[0].split("(")[0].split()[0].split(":")[-1]
     return Path(process.cmdline()[0]).name if process.cmdline() else "?"
 
 

@@ -262,7 +262,7 @@ def test_what_is_not_there_yet_is_said_to_be_so():
         "documents.path=[5]",
         "llm.endpoints=5",
         "llm.roles=5",
-        "personas.one_per_request=maybe",
+        "llm.small_model=maybe",
         "conversations.respondent_prompt=[]",
     ],
 )
