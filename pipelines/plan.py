@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from itertools import islice
 
 from rich.console import Console
@@ -23,7 +24,7 @@ _SAMPLE = 200  # documents whose length is measured
 _CHARACTERS_PER_TOKEN = 4
 _PERSONA_TOKENS, _MESSAGE_TOKENS, _ANSWER_TOKENS = 45, 40, 200
 _TOKENS_PER_S = 60  # of one stream of an ordinary endpoint
-_BASE_MB, _CALLER_MB, _BYTES_PER_PERSONA = 1_500, 150, 1_700
+_BASE_MB, _CALLER_MB, _BYTES_PER_PERSONA = 1_500, 150, 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,6 @@ def _rows(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "model calls", f"{plan.calls:,}"
     yield "tokens", f"{plan.prompt_tokens:,} prompt + {plan.completion_tokens:,} completion"
     yield "cost", "unknown: llm.endpoints[0].price is not set" if plan.cost_usd is None else f"${plan.cost_usd:,.2f}"
-    yield "time", f"about {plan.seconds // 3600} h {plan.seconds % 3600 // 60} min"
+    yield "time", f"about {timedelta(seconds=plan.seconds)} (h:mm:ss)"
     yield "memory", f"about {plan.memory_mb:,} MB over all processes"
     yield "basis", plan.basis
