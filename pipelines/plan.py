@@ -131,7 +131,7 @@ def pilot(settings: Settings, console: Console, documents: int) -> Plan:
         "prompt_tokens": int(found["prompt_tokens"] * grown),
         "completion_tokens": int(found["completion_tokens"] * grown),
         "cost_usd": None if cost is None else round(cost * grown, 4),
-        "seconds": int(found["seconds"] * grown),
+        "seconds": int(rough.seconds * found["completion_tokens"] * grown / rough.completion_tokens),
         "basis": f"a pilot of {found['documents']} documents and {found['conversations']} conversations",
     }
     return Plan(**values)

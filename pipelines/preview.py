@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 from rich.console import Console, Group
@@ -38,13 +39,16 @@ def trial(settings: Settings, documents: int, conversations: int, console: Conso
 def show(settings: Settings, console: Console, documents: int) -> None:
     """Each document with its personas and one dialogue, then what it cost."""
     with trial(settings, documents, documents, console) as folder:
-        personas = [
-            row for path in sorted((folder / "personas").glob("part-*")) for row in pq.read_table(path).to_pylist()
-        ]
-        for path in sorted((folder / "conversations").glob("part-*.parquet")):
-            for row in pq.read_table(path).to_pylist():
-                mine = [one for one in personas if one["document_id"] == row["document_id"]]
-                names = [Text(f"depth {one['depth']}  {one['text']}", style="dim") for one in mine[:_PERSONAS_SHOWN]]
-                more = [Text(f"… and {len(mine) - _PERSONAS_SHOWN} more", style="dim")] * (len(mine) > _PERSONAS_SHOWN)
-                console.print(Panel(Group(*names, *more, Text(), *dialogue_lines(row)), title=row["document_id"]))
+        personas = _rows(folder / "personas")
+        sources = {row["document_id"]: row["source"] for row in _rows(folder / "documents")}
+        for row in _rows(folder / "conversations"):
+            mine = [one for one in personas if one["document_id"] == row["document_id"]]
+            names = [Text(f"depth {one['depth']}  {one['text']}", style="dim") for one in mine[:_PERSONAS_SHOWN]]
+            more = [Text(f"… and {len(mine) - _PERSONAS_SHOWN} more", style="dim")] * (len(mine) > _PERSONAS_SHOWN)
+            title = Text(Path(sources[row["document_id"]]).name)
+            console.print(Panel(Group(*names, *more, Text(), *dialogue_lines(row)), title=title))
         console.print(summary_table(read_metrics(folder)))
+
+
+def _rows(folder: Path) -> list[dict[str, Any]]:
+    return [row for path in sorted(folder.glob("part-*.parquet")) for row in pq.read_table(path).to_pylist()]

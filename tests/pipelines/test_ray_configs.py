@@ -1,0 +1,21 @@
+"""Every file that users hand on is one that works."""
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.settings import Settings, load
+
+CONFIGS = Path(__file__).parents[2] / "ray_configs"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("run*.yaml")), ids=lambda path: path.name)
+def test_a_run_preset_names_settings_that_there_are(path):
+    assert isinstance(load(path), Settings)
+
+
+def test_the_preset_shows_every_default_as_it_is():
+    preset = load(CONFIGS / "run.yaml")
+    least = {"run_dir": preset.run_dir, "documents": {"path": preset.documents.path}, "llm": {"endpoints": []}}
+    least["llm"]["endpoints"] = [one.model_dump() for one in preset.llm.endpoints]
+    assert Settings.model_validate(least) == preset
