@@ -28,6 +28,7 @@ MOST_THREADS = 4
 
 _CACHE_MIB = 256  # of prompts that left their slot; the server's own default is 8 GiB
 _SAME_PROMPT = 0.3  # the shared part from which on a request goes to the slot that has its beginning
+_AGAINST_LOOPS = 0.3  # frequency penalty of requests that name none; without, every tenth small-model answer is a loop
 _SILENT = -1
 
 
@@ -70,6 +71,7 @@ class ModelServer:
         given.n_parallel, given.n_ctx = self._slots, self._slots * self._context
         given.cont_batching = given.cache_prompt = True
         given.cache_ram_mib, given.slot_prompt_similarity = _CACHE_MIB, _SAME_PROMPT
+        given.sampling.penalty_freq = _AGAINST_LOOPS
         given.cpuparams.n_threads = given.cpuparams_batch.n_threads = self._threads
         given.verbosity = _SILENT
         return given

@@ -134,10 +134,15 @@ class Dialogue:
             messages=messages,
             item=place,
             max_tokens=self.max_tokens,
-            temperature=0.9 if role is Role.CORRESPONDENT else 0.7,
+            temperature=self._temperature(role),
             seed=derived_rng(self.seed, place).getrandbits(31),
             schema=_ONE_QUESTION if self.small_model and role is Role.CORRESPONDENT else None,
         )
+
+    def _temperature(self, role: Role) -> float:
+        if self.small_model:  # above these a small model loses itself
+            return 0.6 if role is Role.CORRESPONDENT else 0.3
+        return 0.9 if role is Role.CORRESPONDENT else 0.7
 
     def _text(self, role: Role, answer: ChatAnswer) -> str:
         if not self.small_model:

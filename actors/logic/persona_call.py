@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from actors.logic.document import cut
 from actors.logic.persona import Found, Granularity, normal_form, read_personas
 from actors.logic.sampling import derived_rng
 from actors.prompts import Prompt, load, render
@@ -21,7 +22,8 @@ _DETAIL = {
     Granularity.MEDIUM: "Give two to four attributes, such as work, place, age, means, wish or worry.",
     Granularity.FINE: "Give five or more attributes: age, work, place, schooling, means, wish, worry, way of speaking.",
 }
-_ONE_PERSON = r"""^An? [^".;:()\[\]]{10,60} who [^".;:()\[\]]{20,130}\.$"""  # what a small model is held to
+_ONE_PERSON = r"""^An? [^".;:()\[\]]{40,190}\.$"""  # what a small model is held to: one plain sentence
+_SMALL_EXCERPT = 600  # characters of a document that a small model keeps in mind
 _TOKENS_PER_PERSON = {Granularity.COARSE: 50, Granularity.MEDIUM: 100, Granularity.FINE: 180}
 
 
@@ -90,7 +92,8 @@ class PersonaCall:
 
     def _request(self, prompt: Prompt, count: int, slot: int | None, attempt: int) -> ChatRequest:
         place = f"{self.item_id}/{'all' if slot is None else slot}/{attempt}"
-        values = {"persona" if self.parent_id else "text": self.text}
+        text = self.text if slot is None else cut(self.text, _SMALL_EXCERPT)[0]
+        values = {"persona" if self.parent_id else "text": text}
         if slot is None:
             values |= {"count": str(count), "detail": _DETAIL[self.granularity]}
         else:
@@ -100,7 +103,7 @@ class PersonaCall:
             messages=render(prompt, **values),
             item=place,
             max_tokens=_TOKENS_PER_PERSON[self.granularity] * count + 60,
-            temperature=0.9,
+            temperature=0.9 if slot is None else 0.5,  # a small model loses itself above
             seed=derived_rng(self.seed, place).getrandbits(31),
             schema=self._schema(count, slot),
         )
