@@ -64,7 +64,7 @@ def callers_needed(endpoints: list[Endpoint], low: int, high: int) -> int:
 
 
 def chat_maker(targets: list[Endpoint], callers: int, journal: Path, timeout_s: float) -> Callable[[Tally], ChatModel]:
-    """What builds a caller's model in its own process; `openai` is imported there, not here."""
+    """What builds a caller's model in its own process; `aiohttp` is imported there, not here."""
 
     def make(tally: Tally) -> ChatModel:
         from cluster.journal import JournalReader, JournalWriter
