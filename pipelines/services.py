@@ -67,11 +67,13 @@ def chat_maker(targets: list[Endpoint], callers: int, journal: Path, timeout_s: 
     """What builds a caller's model in its own process; `aiohttp` is imported there, not here."""
 
     def make(tally: Tally) -> ChatModel:
+        from cluster.collector import collect_seldom
         from cluster.journal import JournalReader, JournalWriter
         from cluster.paid_chat import JournaledChat, PaidChat
         from cluster.transport import OpenAITransport
 
         paid = PaidChat(Lanes(targets, callers), OpenAITransport(timeout_s), tally)
+        collect_seldom()
         writer = JournalWriter(journal, writer_id=uuid.uuid4().hex[:12])
         return JournaledChat(paid, JournalReader(journal), writer, tally)
 

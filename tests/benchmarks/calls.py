@@ -5,6 +5,7 @@ Prints a Markdown table of calls per CPU-second of this process, the medians of 
     bare        one aiohttp session, the same POSTs, json.loads, the text taken out; the yardstick
     transport   OpenAITransport alone
     stack       JournaledChat over PaidChat over OpenAITransport: lanes, and a journal on the disk, as in a caller
+    caller      the same, with the garbage collector set as it is in the process of a caller
     openai      openai.AsyncOpenAI as it comes
 
 The server is the tests' own, in a process of its own, whose CPU time does not count. All ways run on uvloop where it
@@ -13,6 +14,7 @@ is installed, as Ray's actors do.
 
 import argparse
 import asyncio
+import gc
 import itertools
 import json
 import os
@@ -30,6 +32,7 @@ import aiohttp
 import openai
 
 from cluster.chat import ChatRequest, Role
+from cluster.collector import collect_seldom
 from cluster.journal import JournalReader, JournalWriter
 from cluster.keys import Endpoint, Lanes, Secret
 from cluster.meter import Tally
@@ -100,6 +103,16 @@ async def stack(url, in_flight):
 
 
 @asynccontextmanager
+async def caller(url, in_flight):
+    before = gc.get_threshold()
+    async with stack(url, in_flight) as call:
+        collect_seldom()
+        yield call
+    gc.set_threshold(*before)
+    gc.unfreeze()
+
+
+@asynccontextmanager
 async def by_openai(url, in_flight):
     async with openai.AsyncOpenAI(base_url=url, api_key=KEY, max_retries=0, timeout=60) as client:
 
@@ -112,7 +125,7 @@ async def by_openai(url, in_flight):
         yield call
 
 
-WAYS = {"bare": bare, "transport": transport, "stack": stack, "openai": by_openai}
+WAYS = {"bare": bare, "transport": transport, "stack": stack, "caller": caller, "openai": by_openai}
 
 
 async def measure(way, url, numbers, in_flight, seconds):
@@ -150,6 +163,7 @@ def rounds(latency, options):
     try:
         for number in range(options.rounds):
             for name in options.ways if number % 2 == 0 else reversed(options.ways):
+                gc.collect()
                 with asyncio.Runner(loop_factory=new_event_loop) as runner:
                     one = measure(WAYS[name], url, numbers, options.in_flight, options.seconds)
                     found[name].append(runner.run(one))
