@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from cluster.errors import FailureKind
-from cluster.retry import Trouble, judge
+from cluster.retry import Action, Trouble, judge
 
 
 class Form(StrEnum):
@@ -39,6 +39,10 @@ class Known:
     length_works: bool = False
     form_works: bool = False
 
+    def is_open(self, structured: bool) -> bool:
+        """Whether an answer to such a request would tell something new."""
+        return not self.length_works or (structured and not self.form_works)
+
     def worked(self, dialect: Dialect, structured: bool) -> bool:
         """Takes note of an answer; True if requests are made otherwise from now on."""
         form = dialect.form if structured and not self.form_works else self.dialect.form
@@ -51,7 +55,9 @@ class Known:
 
 def is_refusal(trouble: Trouble) -> bool:
     """Whether the endpoint may have refused how it was asked, and not who asks or what."""
-    return trouble.status in (400, 422) and trouble.is_api and judge(trouble).kind is FailureKind.REFUSED
+    verdict = judge(trouble)
+    told = verdict.action is Action.RETIRE or verdict.kind is FailureKind.FILTERED
+    return trouble.status in (400, 422) and not told
 
 
 def next_dialect(known: Known, tried: list[Dialect], refused_field: str | None, structured: bool) -> Dialect | None:

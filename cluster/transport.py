@@ -65,7 +65,7 @@ class OpenAITransport:
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
-        self._routes: dict[tuple[str, str], _Route] = {}
+        self._routes: dict[tuple[str, Secret], _Route] = {}  # a key that is exchanged is another secret
         self._known: dict[tuple[str, str], Known] = {}
         self._uncounted: set[str] = set()
 
@@ -87,7 +87,8 @@ class OpenAITransport:
                     raise first_refusal from None
                 tried.append(other)
                 continue
-            if (first_refusal or not known.form_works) and known.worked(dialect, request.schema is not None):
+            structured = request.schema is not None
+            if (first_refusal or known.is_open(structured)) and known.worked(dialect, structured):
                 log.info("%s: %s is asked otherwise from now on: %s", endpoint.name, model, known.dialect)
             return answer
 
@@ -97,7 +98,7 @@ class OpenAITransport:
         if isinstance(brought, Trouble):  # raised here, so that no error of the session, which knows the key, is in it
             raise brought
         status, headers, body = brought
-        if status != 200:
+        if not 200 <= status < 300:
             raise read_refusal(status, headers, body, endpoint.base_url, lane.secret, time.time())
         answer, counted = read_answer(body, request, model, endpoint)
         if not counted and endpoint.name not in self._uncounted:
@@ -107,7 +108,7 @@ class OpenAITransport:
 
     async def _post(self, lane: Lane, body: bytes) -> tuple[int, Mapping[str, str], bytes] | Trouble:
         url = lane.endpoint.base_url
-        route = self._routes.get((lane.endpoint.name, lane.key_name)) or self._new_route(lane)
+        route = self._routes.get((lane.endpoint.name, lane.secret)) or self._new_route(lane)
         if isinstance(route, Trouble):
             return route
         session = self._session or self._open()
@@ -137,7 +138,7 @@ class OpenAITransport:
             }
         )
         route = _Route(URL(f"{lane.endpoint.base_url}/chat/completions"), headers, _proxy_of(lane.endpoint))
-        self._routes[lane.endpoint.name, lane.key_name] = route
+        self._routes[lane.endpoint.name, lane.secret] = route
         return route
 
     def _open(self) -> aiohttp.ClientSession:
@@ -160,11 +161,13 @@ def _fits_a_header(secret: Secret) -> bool:
 
 
 def _proxy_of(endpoint: Endpoint) -> str | None:
-    """The proxy that the environment names for an endpoint; asked once, for asking costs as much as a call."""
+    """The HTTP proxy that the environment names for an endpoint; asked once, for asking costs as much as a call."""
     parts = urlsplit(endpoint.base_url)
     if proxy_bypass(parts.netloc):
         return None
-    return getproxies().get(parts.scheme) or getproxies().get("all")
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all") or ""
+    return proxy if proxy.startswith(("http://", "https://")) else None
 
 
 def _tls_context() -> ssl.SSLContext:

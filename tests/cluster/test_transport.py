@@ -9,7 +9,7 @@ from typing import TypeVar
 import pytest
 
 from cluster.chat import ChatAnswer, ChatRequest, Role, Usage
-from cluster.dialect import Dialect, Form
+from cluster.dialect import Dialect, Form, Known, is_refusal, next_dialect
 from cluster.keys import Endpoint, Lane, Lanes, Price, Secret
 from cluster.retry import Action, Trouble, judge
 from cluster.transport import OpenAITransport
@@ -202,6 +202,19 @@ def test_a_200_that_is_no_completion_is_no_api(shared_server, fault, said):
     assert said in trouble.message
 
 
+def test_a_key_that_is_exchanged_is_sent_from_then_on(shared_server):
+    server = shared_server()
+    lane = lane_to(server.base_url, key="old")
+
+    async def main(transport: OpenAITransport) -> None:
+        await transport.send(lane, request(1))
+        lane.secret = Secret("new")
+        await transport.send(lane, request(2))
+
+    play(main)
+    assert [row["key"] for row in server.log()] == ["old", "new"]
+
+
 # --- the way there
 
 
@@ -265,6 +278,16 @@ def test_a_call_that_is_cancelled_leaves_the_others_alone(shared_server):
 
     kinds = [type(outcome) for outcome in play(main)]
     assert kinds == [ChatAnswer, asyncio.CancelledError, ChatAnswer, ChatAnswer]
+
+
+def test_the_proxy_of_the_environment_is_used_but_for_the_hosts_that_it_leaves_out(shared_server, monkeypatch):
+    server = shared_server()
+    for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert not trouble_of(server.base_url).connected
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert isinstance(ask(server.base_url)[0], ChatAnswer)
 
 
 def test_a_transport_that_sent_nothing_closes():
@@ -345,6 +368,40 @@ def test_what_the_filter_refuses_is_not_asked_otherwise(shared_server):
     server = shared_server(share={"content_filter_400": 1.0})
     assert trouble_of(server.base_url, request(schema=NARROW)).code == "content_filter"
     assert server.stats()["requests"] == 1
+
+
+def test_a_dead_key_is_not_asked_otherwise(shared_server):
+    server = shared_server(share={"insufficient_quota": 1.0})
+    assert judge(trouble_of(server.base_url, request(schema=NARROW))).action is Action.RETIRE
+    assert server.stats()["requests"] == 1
+
+
+@pytest.mark.parametrize("code", ["content_filter", "insufficient_quota", "invalid_api_key"])
+def test_a_400_that_says_what_it_is_about_is_no_question_of_dialect(code):
+    assert not is_refusal(Trouble(400, "no", code))
+    assert is_refusal(Trouble(400, "no")) and is_refusal(Trouble(422, "no", is_api=False))
+
+
+@pytest.mark.parametrize("structured", [False, True])
+def test_without_a_named_field_every_way_is_tried_once_and_then_none(structured):
+    known, tried = Known(), [Dialect()]
+    while (another := next_dialect(known, tried, None, structured)) is not None:
+        tried.append(another)
+    assert len(tried) == len(set(tried)) == (6 if structured else 2)
+    known.worked(tried[0], structured)
+    assert next_dialect(known, [Dialect(Form.TEXT)], None, structured) == Dialect()
+
+
+def test_what_worked_is_not_doubted_for_one_request():
+    known = Known()
+    known.worked(Dialect(), structured=True)
+    assert not known.worked(Dialect(Form.TEXT), structured=True)
+    assert known.dialect == Dialect()
+
+
+@pytest.mark.parametrize("field", ["messages", "model", "max_completion_tokens", "tools"])
+def test_a_refusal_that_names_anything_else_is_final(field):
+    assert next_dialect(Known(), [Dialect()], field, True) is None
 
 
 # --- the key
