@@ -6,7 +6,7 @@ A program asks a `ChatModel`; it does not know which key, endpoint or attempt se
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -31,6 +31,15 @@ class Usage:
     completion_tokens: int = 0
     cost_usd: float = 0.0
 
+    def counts(self) -> dict[str, float]:
+        """Under the names of the counters."""
+        return {
+            "calls": self.calls,
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "cost_usd": self.cost_usd,
+        }
+
     def __add__(self, other: Usage) -> Usage:
         return Usage(
             self.calls + other.calls,
@@ -54,8 +63,15 @@ class ChatRequest:
     schema: Mapping[str, object] | None = None
 
     def canonical(self) -> dict[str, object]:
-        """The request without its item, as it is hashed for the journal."""
-        return {name: value for name, value in asdict(self).items() if name != "item"}
+        """The request without its item, as it is hashed for the journal; shares what is in it."""
+        return {
+            "role": self.role,
+            "messages": self.messages,
+            "max_tokens": self.max_tokens,
+            "temperature": self.temperature,
+            "seed": self.seed,
+            "schema": self.schema,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +82,15 @@ class ChatAnswer:
     model: str
     finish_reason: str = "stop"
     usage: Usage = field(default_factory=Usage)
+
+    def record(self) -> dict[str, object]:
+        """As it stands in the journal."""
+        return {
+            "text": self.text,
+            "model": self.model,
+            "finish_reason": self.finish_reason,
+            "usage": self.usage.counts(),
+        }
 
 
 class ChatModel(Protocol):

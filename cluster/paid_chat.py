@@ -12,7 +12,6 @@ import random
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from cluster.chat import ChatAnswer, ChatModel, ChatRequest, Usage
@@ -169,8 +168,8 @@ class JournaledChat:
     async def _pay(self, key: bytes, request: ChatRequest) -> ChatAnswer:
         """One payment for all who ask at the same time; goes on to the journal though they be cancelled."""
         answer = await self._paid.answer(request)
-        self._writer.append(key, request.item, asdict(answer))
-        self._tally.add(**asdict(answer.usage))
+        self._writer.append(key, request.item, answer.record())
+        self._tally.add(**answer.usage.counts())
         return answer
 
     async def catch_up(self) -> None:

@@ -5,6 +5,8 @@ Decides by status code and error code, never by the text of a message. Knows no 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -29,6 +31,7 @@ class Trouble(Exception):
     """A request that brought no answer, in our words.
 
     `status` is None where no response arrived. `retry_after_s` is the endpoint's own word in seconds, if it gave one.
+    `field` is the field of the request that the endpoint names as the one at fault.
     """
 
     status: int | None
@@ -37,6 +40,7 @@ class Trouble(Exception):
     retry_after_s: float | None = None
     connected: bool = True
     is_api: bool = True
+    field: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class Verdict:
     kind: FailureKind
 
 
-_DEAD_KEY_CODES = frozenset({"insufficient_quota", "invalid_api_key", "account_deactivated", "billing_not_active"})
+DEAD_KEY_CODES = frozenset({"insufficient_quota", "invalid_api_key", "account_deactivated", "billing_not_active"})
 
 
 def judge(trouble: Trouble) -> Verdict:
@@ -57,7 +61,7 @@ def judge(trouble: Trouble) -> Verdict:
         return Verdict(Action.RETRY if trouble.connected else Action.OUTAGE, FailureKind.EXHAUSTED)
     if trouble.code == "content_filter":
         return Verdict(Action.FAIL, FailureKind.FILTERED)
-    if status in (401, 403) or trouble.code in _DEAD_KEY_CODES:
+    if status in (401, 403) or trouble.code in DEAD_KEY_CODES:
         return Verdict(Action.RETIRE, FailureKind.REFUSED)
     if status == 429:
         return Verdict(Action.COOL, FailureKind.EXHAUSTED)
@@ -75,6 +79,43 @@ def backoff_s(attempt: int, jitter: float, base_s: float = 0.5, cap_s: float = 3
     """
     ceiling = float(min(cap_s, base_s * 2 ** min(attempt - 1, 10)))
     return ceiling * (0.1 + 0.9 * jitter)
+
+
+def told_wait_s(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds that an endpoint asks to be left alone, `now` in Unix seconds; None where it does not say.
+
+    `retry-after-ms`, else `Retry-After`, else `x-ratelimit-reset-requests` and `-tokens`: of these the later one, of
+    what is used up if it tells what remains. Names are in lower case; the mapping need not care.
+    """
+    if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
+        return milliseconds / 1000
+    if (seconds := retry_after_s(headers.get("retry-after"), now)) is not None:
+        return seconds
+    resets = {unit: duration_s(headers.get(f"x-ratelimit-reset-{unit}")) for unit in ("requests", "tokens")}
+    used_up = [unit for unit in resets if not _number(headers.get(f"x-ratelimit-remaining-{unit}"))]
+    told = [resets[unit] for unit in used_up or resets]
+    return max((seconds for seconds in told if seconds is not None), default=None)
+
+
+_UNIT_S = {"ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|d|h|m|s)", re.ASCII)
+
+
+def duration_s(value: str | None) -> float | None:
+    """Seconds of `120ms`, `1s`, `6m0s`, `1h2m3.5s`, or of a plain number of seconds; None if unreadable."""
+    value = (value or "").strip()
+    parts = _PART.findall(value)
+    if parts and "".join(number + unit for number, unit in parts) == value:
+        return sum(float(number) * _UNIT_S[unit] for number, unit in parts)
+    return _number(value)
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        number = float(value or "")
+    except ValueError:
+        return None
+    return max(0.0, number) if isfinite(number) else None
 
 
 def retry_after_s(value: str | None, now: float) -> float | None:

@@ -64,14 +64,16 @@ def callers_needed(endpoints: list[Endpoint], low: int, high: int) -> int:
 
 
 def chat_maker(targets: list[Endpoint], callers: int, journal: Path, timeout_s: float) -> Callable[[Tally], ChatModel]:
-    """What builds a caller's model in its own process; `openai` is imported there, not here."""
+    """What builds a caller's model in its own process; `aiohttp` is imported there, not here."""
 
     def make(tally: Tally) -> ChatModel:
+        from cluster.collector import collect_seldom
         from cluster.journal import JournalReader, JournalWriter
         from cluster.paid_chat import JournaledChat, PaidChat
         from cluster.transport import OpenAITransport
 
         paid = PaidChat(Lanes(targets, callers), OpenAITransport(timeout_s), tally)
+        collect_seldom()
         writer = JournalWriter(journal, writer_id=uuid.uuid4().hex[:12])
         return JournaledChat(paid, JournalReader(journal), writer, tally)
 

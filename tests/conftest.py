@@ -223,3 +223,25 @@ def run_populace(_starter: Starter) -> Callable[..., Finished]:
 def start_populace(_starter: Starter) -> Callable[..., PopulaceProcess]:
     """`start_populace("run", config)` → the running process (a Popen), to be killed, waited for, or left to us."""
     return _starter.start
+
+
+@pytest.fixture(scope="module")
+def _server_of_the_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServerProcess]:
+    server = ModelServerProcess(tmp_path_factory.mktemp("model-server") / "stderr")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def shared_server(_server_of_the_module: ModelServerProcess) -> Iterator[Callable[..., ModelServerProcess]]:
+    """`shared_server(latency=0.05)`: as `model_server`, but one process for a module, as new for each test."""
+    server = _server_of_the_module
+    before = server.options()
+
+    def start(**options: Any) -> ModelServerProcess:
+        server.set(**options)
+        return server
+
+    server.reset()
+    yield start
+    server.set(**before)

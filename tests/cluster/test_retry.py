@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from cluster.errors import FailureKind
-from cluster.retry import Action, Trouble, Verdict, backoff_s, judge, retry_after_s
+from cluster.retry import Action, Trouble, Verdict, backoff_s, duration_s, judge, retry_after_s, told_wait_s
 
 NOW = datetime(2026, 10, 21, 7, 28, tzinfo=UTC).timestamp()
 
@@ -144,3 +144,49 @@ def test_any_header_is_read_or_left_and_never_an_error():
     for _ in range(3000):
         found = retry_after_s(" ".join(rng.choices(WORDS, k=rng.randint(1, 7))), NOW)
         assert found is None or found >= 0
+
+
+# --- the other headers
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("1s", 1.0),
+        ("6m0s", 360.0),
+        ("120ms", 0.12),
+        ("1h2m3.5s", 3723.5),
+        ("2m59.56s", 179.56),
+        ("1d", 86400),
+        ("20", 20),
+    ],
+)
+def test_durations_are_read(value, seconds):
+    assert duration_s(value) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("value", [None, "", "soon", "1x", "s", "-1s", "1s later", "inf", "1 s", "1e3s"])
+def test_what_is_no_duration_is_no_time(value):
+    assert duration_s(value) is None
+
+
+RESET, LEFT = "x-ratelimit-reset-", "x-ratelimit-remaining-"
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "20"}, 20.0),
+        ({"retry-after": "Wed, 21 Oct 2026 07:28:20 GMT"}, 20.0),
+        ({"retry-after-ms": "1500", "retry-after": "2"}, 1.5),
+        ({"retry-after-ms": "soon", "retry-after": "2"}, 2.0),
+        ({"retry-after": "2", f"{RESET}requests": "6m0s"}, 2.0),
+        ({f"{RESET}requests": "1s"}, 1.0),
+        ({f"{RESET}requests": "1s", f"{RESET}tokens": "6m0s"}, 360.0),
+        ({f"{RESET}requests": "1s", f"{RESET}tokens": "6m0s", f"{LEFT}requests": "0", f"{LEFT}tokens": "900"}, 1.0),
+        ({f"{RESET}requests": "1s", f"{RESET}tokens": "6m0s", f"{LEFT}requests": "5", f"{LEFT}tokens": "900"}, 360.0),
+        ({}, None),
+    ],
+)
+def test_the_endpoints_own_word_is_found_in_whatever_header(headers, seconds):
+    assert told_wait_s(headers, NOW) == seconds
