@@ -19,7 +19,8 @@ from cluster.chat import ChatAnswer, ChatModel, ChatRequest, Usage
 from cluster.errors import CallFailed, FailureKind, Halt
 from cluster.journal import JournalReader, JournalWriter, call_key
 from cluster.keys import Lane, Lanes, Out, Wait
-from cluster.retry import Action, Trouble, Verdict, backoff_s, judge
+from cluster.retry import Action, Trouble, Verdict, backoff_s, judge, may_be_paid
+from cluster.spending import Spending, Unlimited
 
 if TYPE_CHECKING:
     from cluster.meter import Tally
@@ -32,8 +33,8 @@ OUTAGE_PATIENCE_S = 120.0
 
 
 class PaidChat:
-    """Asks endpoints, through lanes. Raises `CallFailed` when this call is lost, `Halt` when no lane is left or nobody
-    answered on any of them for `outage_patience_s` seconds."""
+    """Asks endpoints, through lanes. Raises `CallFailed` when this call is lost, `Halt` when no lane is left, nobody
+    answered on any of them for `outage_patience_s` seconds, or the budget is spent."""
 
     def __init__(
         self,
@@ -42,37 +43,46 @@ class PaidChat:
         tally: Tally,
         clock: Callable[[], float] = time.monotonic,
         outage_patience_s: float = OUTAGE_PATIENCE_S,
+        spending: Spending | None = None,
     ) -> None:
         self._lanes, self._transport, self._tally, self._clock = lanes, transport, tally, clock
-        self._patience_s = outage_patience_s
+        self._patience_s, self._spending = outage_patience_s, spending or Unlimited()
         self._silent_since: float | None = None
         self._gone = ""
         self._released = asyncio.Condition()
 
     async def answer(self, request: ChatRequest) -> ChatAnswer:
-        tries = 0
+        tries, worst = 0, self._spending.worst(request)
         while True:
-            lane = await self._permit()
+            lane = await self._permit(worst)
             try:
                 answer = await self._transport.send(lane, request)
             except Trouble as trouble:
+                self._spending.release(worst, may_be_paid(trouble))
                 await self._free(lane)
                 tries += await self._after(lane, trouble, judge(trouble), tries)
                 continue
             except BaseException:
+                self._spending.release(worst, may_be_paid=True)
                 await self._free(lane)
                 raise
+            self._spending.settle(worst, request, answer)
             self._lanes.settle(lane, self._clock(), answer.usage.prompt_tokens + answer.usage.completion_tokens)
             self._heard()
             await self._wake()
             return answer
 
-    async def _permit(self) -> Lane:
+    async def _permit(self, worst: float) -> Lane:
+        """A lane, counted in flight, and `worst` USD reserved: both in one turn of the loop, or neither."""
         while True:
             if self._gone:
                 raise Halt(self._gone)
+            if not self._spending.covers(worst):
+                await self._spending.fill(worst)
+                continue
             chosen = self._lanes.choose(self._clock())
             if isinstance(chosen, Lane):
+                self._spending.reserve(worst)
                 return chosen
             if isinstance(chosen, Out):
                 raise Halt(f"no usable key is left ({chosen.reason}); put in a working one and run again")

@@ -1,0 +1,73 @@
+"""The actor that the callers of a run share: it leases them what they may spend. Decides nothing itself.
+
+The ledger is on disk before a lease is told, so a broker that is killed and started again goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cluster.budget import Fund, Lease, known_spent, restore
+from cluster.files import write_atomically
+
+_SAVE_EVERY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a run may spend, what `metrics.json` says was spent before, and where the ledger is kept."""
+
+    limit_usd: float
+    spent_before: float
+    ledger: Path
+
+
+class KeyBroker:
+    """One per run, under the name of the run's session: a ledger of another session tells what was spent, no more."""
+
+    def __init__(self, session: str, budget: Budget | None) -> None:
+        self._session, self._budget = session, budget
+        self._fund = _fund(budget, session) if budget else None
+        self._saved_at = 0.0
+
+    def lease(self, holder: str, spent: float, returned: float, needed: float) -> Lease:
+        """See `Fund.ask`. `Halt` where the ledger cannot be written."""
+        assert self._fund is not None
+        before = self._fund.accounts[holder].leased if holder in self._fund.accounts else 0.0
+        lease = self._fund.ask(holder, spent, returned, needed, time.monotonic())
+        if lease.leased > before or time.monotonic() - self._saved_at >= _SAVE_EVERY_S:
+            self._save(self._fund)
+        return lease
+
+    def spent(self) -> float:
+        """USD that are known to be spent, in all sessions."""
+        return self._fund.spent if self._fund else 0.0
+
+    def pid(self) -> int:
+        """The process, for tests that end it."""
+        return os.getpid()
+
+    def _save(self, fund: Fund) -> None:
+        assert self._budget is not None
+        write_atomically(self._budget.ledger, json.dumps({"session": self._session, **fund.state()}))
+        self._saved_at = time.monotonic()
+
+
+def _fund(budget: Budget, session: str) -> Fund:
+    state = _read(budget.ledger)
+    if state.get("session") == session:
+        return restore(budget.limit_usd, state, time.monotonic())
+    return Fund(budget.limit_usd, max(budget.spent_before, known_spent(state) if state else 0.0))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return content if isinstance(content, dict) and "accounts" in content else {}
