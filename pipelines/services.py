@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,7 +22,7 @@ from actors.persona_pool import Links, PersonaPool
 from cluster.chat import ChatModel
 from cluster.errors import Halt, UserError
 from cluster.key_broker import Budget, KeyBroker
-from cluster.keys import Endpoint, Lanes, Secret
+from cluster.keys import Endpoint, Lanes, Secret, key_limits
 from cluster.meter import Meter, Tally
 from cluster.named import Named, start
 from pipelines.settings import EMBEDDED, Settings, endpoints
@@ -86,12 +87,15 @@ def chat_maker(
 
     def make(tally: Tally) -> ChatModel:
         from cluster.journal import JournalReader, JournalWriter
+        from cluster.leasing import Leasing
         from cluster.paid_chat import JournaledChat, PaidChat
         from cluster.purse import LeasedSpending
         from cluster.transport import OpenAITransport
 
         spending = LeasedSpending(broker.handle(), targets, budget_usd) if broker and budget_usd else None
-        paid = PaidChat(Lanes(targets, callers), OpenAITransport(timeout_s), tally, spending=spending)
+        leasing = Leasing(broker.handle(), time.monotonic) if broker else None
+        lanes = Lanes(targets, callers, leased=leasing is not None, adapt=True)
+        paid = PaidChat(lanes, OpenAITransport(timeout_s), tally, spending=spending, leasing=leasing)
         writer = JournalWriter(journal, writer_id=uuid.uuid4().hex[:12])
         return JournaledChat(paid, JournalReader(journal), writer, tally)
 
@@ -105,10 +109,9 @@ def services(settings: Settings, run_dir: Path, spent_before: float = 0.0) -> It
     limit = settings.llm.budget_usd
     try:
         meter = crew.start("meter", Meter, num_cpus=0)
-        budget = Budget(limit, spent_before, run_dir / "budget.json") if limit else None
-        broker = crew.start("broker", KeyBroker, crew.namespace, budget, num_cpus=0, **LASTING) if budget else None
         embedders, deduper = _dedup(settings, run_dir, crew)
         targets, served = _with_embedded(endpoints(settings), crew)
+        broker = _broker(targets, limit, spent_before, run_dir, crew)
         count = callers_needed(targets, settings.cluster.callers.min, settings.cluster.callers.max)
         make = chat_maker(targets, count, run_dir / "journal", settings.llm.timeout_s, broker, limit)
         callers = [
@@ -148,6 +151,17 @@ class _Crew:
         """End the actors of these names, or all."""
         for name in names or reversed(list(self._handles)):
             ray.kill(self._handles.pop(name))
+
+
+def _broker(
+    targets: list[Endpoint], budget_usd: float | None, spent_before: float, run_dir: Path, crew: _Crew
+) -> Named | None:
+    """Who leases money and limits; None where there is neither."""
+    limits = key_limits(targets)
+    if not budget_usd and not limits:
+        return None
+    budget = Budget(budget_usd, spent_before, run_dir / "budget.json") if budget_usd else None
+    return crew.start("broker", KeyBroker, crew.namespace, budget, limits, num_cpus=0, **LASTING)
 
 
 def _dedup(settings: Settings, run_dir: Path, crew: _Crew) -> tuple[list[Named], Named | None]:
