@@ -9,6 +9,7 @@ START = 8
 _STEPS = 16  # after a cut, from nothing to the most in so many rounds of answers
 _SLOWER = 3.0  # answers that take so much longer than the quickest did: the endpoint queues, more would not help
 _SMOOTHING = 0.1
+_FORGETS = 0.1  # a round: other work may take longer by itself, and is not held back by what came before for ever
 
 
 @dataclass(slots=True)
@@ -26,7 +27,7 @@ class Concurrency:
         """A call was answered while so many were in flight. Grows only where the bound was felt."""
         before = self.latency_s
         self.latency_s = latency_s if before is None else before + _SMOOTHING * (latency_s - before)
-        self.quickest_s = min(self.quickest_s, self.latency_s)
+        self.quickest_s = min(self.quickest_s * (1 + _FORGETS / self.allowed), self.latency_s)
         if in_flight >= self.allowed / 2 and self.latency_s <= _SLOWER * self.quickest_s + 0.1:
             step = max(1.0, self.most / _STEPS) / self.allowed if self.was_cut else 1.0
             self.allowed = min(float(self.most), self.allowed + step)

@@ -67,7 +67,7 @@ class PaidChat:
 
     async def answer(self, request: ChatRequest) -> ChatAnswer:
         tries, worst = 0, self._spending.worst(request)
-        tokens = prompt_tokens(request) + request.max_tokens
+        tokens = prompt_tokens(request) + request.max_tokens if self._leasing else 0
         while True:
             permit = await self._permit(worst, tokens)
             try:

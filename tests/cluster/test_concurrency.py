@@ -61,3 +61,10 @@ def test_it_does_not_grow_while_the_endpoint_queues():
     for _ in range(100):
         bound.answered(int(bound.allowed), 10.0)
     assert bound.allowed == before < 256
+
+
+def test_work_that_takes_longer_by_itself_is_not_held_back_for_ever():
+    bound = adaptive(256)
+    rounds(bound, 1, latency_s=0.2)
+    rounds(bound, 40, latency_s=5.0)
+    assert bound.allowed == 256
