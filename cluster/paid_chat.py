@@ -91,7 +91,7 @@ class PaidChat:
             if self._gone:
                 raise Halt(self._gone)
             if not self._spending.covers(worst):
-                await self._spending.fill(worst)
+                await self._fill(worst)
                 continue
             now = self._clock()
             chosen = self._lanes.choose(now, tokens)
@@ -106,6 +106,14 @@ class PaidChat:
             if chosen.ask and self._leasing:
                 self._leasing.ask(chosen.ask, self._waiting + 1, tokens, self._wake)
             await self._sleep_until(chosen)
+
+    async def _fill(self, worst: float) -> None:
+        """Who goes without takes nobody's place along: the next is woken, to be served or to hear the same."""
+        try:
+            await self._spending.fill(worst)
+        except BaseException:
+            self._wake_next()
+            raise
 
     def _wake_next(self) -> None:
         """A lease serves many: whoever was served by it wakes the next, who asks for another when it is used up."""

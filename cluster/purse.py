@@ -78,6 +78,7 @@ class LeasedSpending:
         self._asking = asyncio.Lock()
         self._beat: asyncio.Task[None] | None = None
         self._used = False
+        self._refused, self._refusal = float("inf"), ""  # the cost for which there will never be enough again
         self._growth = 1.0  # how far prompts were longer, in tokens, than they were taken for
 
     def worst(self, request: ChatRequest) -> float:
@@ -92,15 +93,18 @@ class LeasedSpending:
         """Returns when the purse may cover `cost`. `Halt` when nothing that is held anywhere could still cover it."""
         async with self._asking:
             while not self._purse.covers(cost):
+                if cost >= self._refused:
+                    raise Halt(self._refusal)
                 self._purse.give_back()
                 lease = await self._tell(self._purse.missing(cost))
                 if self._purse.covers(cost):
                     return
                 if not lease.more_later:
-                    raise Halt(self._refusal(cost, lease))
+                    self._refused, self._refusal = cost, self._words(cost, lease)
+                    raise Halt(self._refusal)
                 await asyncio.sleep(_ASK_AGAIN_S)
 
-    def _refusal(self, cost: float, lease: Lease) -> str:
+    def _words(self, cost: float, lease: Lease) -> str:
         return (
             f"the budget of ${self._limit:,.10g} is spent: ${max(0.0, lease.left):,.6f} of it is left, and the next "
             f"call may cost ${cost:,.6f}; raise llm.budget_usd and run again"
