@@ -61,12 +61,13 @@ class KeyAccount:
         self._next = self._last = float("-inf")
 
     def assume_used(self, now: float) -> None:
-        """Begin as if the key had been used evenly and wholly for a minute, by somebody who kept no account."""
+        """Begin as if the key had been used evenly and wholly for a minute by somebody who left no account, and whose
+        last leases are yet to start."""
         steps = int(min(self._most[0] if self._rates[0] else 64.0, 64.0))
         for step in range(steps):
             start = now - SPAN_S * (steps - 1 - step) / steps
             self._add(start, -(-int(self._most[0]) // steps) if self._rates[0] else 0, self._most[1] / steps)
-        self._next = now
+        self._next = now + _AHEAD_S
 
     def ask(self, requests: int, tokens_each: float, now: float) -> Grant:
         """Lease up to so many requests of `tokens_each` tokens. One of more tokens than a minute has is let through

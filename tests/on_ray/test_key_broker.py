@@ -15,6 +15,7 @@ from cluster.chat import ChatAnswer, ChatRequest, Role, Usage
 from cluster.errors import Halt
 from cluster.key_broker import Budget, KeyBroker
 from cluster.keys import Endpoint, Lanes, Price, Secret, key_limits
+from cluster.leases import VALID_S
 from cluster.leasing import Leasing
 from cluster.meter import Tally
 from cluster.named import Named, start
@@ -22,6 +23,7 @@ from cluster.paid_chat import PaidChat
 from cluster.purse import LeasedSpending
 
 PRICE = Price(1.0, 2.0)  # 100 prompt tokens and 50 written: $0.0002 a call
+PER_SECOND = 20
 COST = PRICE.cost(100, 50)
 
 
@@ -102,8 +104,8 @@ def densest(times: list[float], window_s: float) -> int:
 
 
 def test_callers_share_a_limit_that_one_could_use_alone_also_when_some_die(tmp_path):
-    broker, callers = started(tmp_path, endpoint(requests_per_minute=1200), 4)
-    until = time.time() + 8
+    broker, callers = started(tmp_path, endpoint(requests_per_minute=60 * PER_SECOND), 4)
+    until = time.time() + 18
     work = [one.work.remote(until) for one in callers]
     time.sleep(2)
     ray.kill(callers[3])
@@ -111,11 +113,10 @@ def test_callers_share_a_limit_that_one_could_use_alone_also_when_some_die(tmp_p
     os.kill(ray.get(broker.pid.remote()), signal.SIGKILL)
     ray.get(work[:3], timeout=60)
     sent = [at for times in ray.get([one.sent.remote() for one in callers[:3]]) for at in times]
-    assert densest(sent, 1.0) <= 2.5 * 20, "about 20 a second, with a block or two at once"
-    assert densest(sent, 5.0) <= 1.3 * 100
-    assert len(sent) >= 50
-    late = [at for at in sent if at > until - 3]
-    assert late, "the work went on with the broker that took the place of the killed one"
+    for window_s in (1.0, 5.0, 10.0):  # a lease may be used late, and a block at once
+        assert densest(sent, window_s) <= PER_SECOND * (window_s + VALID_S) + 2 * PER_SECOND
+    assert len(sent) >= 100
+    assert [at for at in sent if at > until - 4], "the broker that took the place of the killed one leases too"
 
 
 def test_callers_spend_no_more_than_the_budget_together_and_nearly_all_of_it(tmp_path):
