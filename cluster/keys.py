@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from cluster.concurrency import Concurrency, adaptive, fixed
+from cluster.slots import Slots, Ticket
+
 
 class Secret:
     """A key in memory that no repr, log line or traceback shows."""
@@ -62,6 +65,21 @@ class Endpoint:
         return self.roles.get(role, self.model)
 
 
+def lane_name(endpoint: Endpoint, key_name: str) -> str:
+    """What the fleet knows a lane by."""
+    return f"{endpoint.name} {key_name}"
+
+
+def key_limits(endpoints: Sequence[Endpoint]) -> dict[str, tuple[float | None, float | None]]:
+    """Requests and tokens per minute of every lane that has such limits, by the lane's name."""
+    return {
+        lane_name(one, key_name): (one.requests_per_minute, one.tokens_per_minute)
+        for one in endpoints
+        for key_name, _ in one.keys
+        if one.requests_per_minute or one.tokens_per_minute
+    }
+
+
 @dataclass(slots=True)
 class Lane:
     """One key at one endpoint, as this caller knows it. Times are in the clock of `now`, seconds."""
@@ -69,22 +87,39 @@ class Lane:
     endpoint: Endpoint
     key_name: str
     secret: Secret
-    limit: int
+    concurrency: Concurrency
+    slots: Slots | None = None  # the fleet's leases, where the key has limits that callers share
+    ticket: Ticket | None = None  # of the call that was let through last
     in_flight: int = 0
     ready_at: float = 0.0
     paced_until: float = 0.0
     retired: str | None = None
     strikes: int = 0
 
-    def free(self, now: float) -> bool:
-        return self.retired is None and self.ready_at <= now and self.paced_until <= now and self.in_flight < self.limit
+    @property
+    def name(self) -> str:
+        return lane_name(self.endpoint, self.key_name)
+
+    @property
+    def limit(self) -> int:
+        """Calls that may be in flight at once."""
+        return int(self.concurrency.allowed)
+
+    def has_room(self, now: float) -> bool:
+        return self.retired is None and self.ready_at <= now and self.in_flight < self.limit
+
+    def free(self, now: float, tokens: float = 0.0) -> bool:
+        paced = self.paced_until <= now if self.slots is None else self.slots.fits(tokens, now)
+        return paced and self.has_room(now)
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """No lane can serve before `until`; None: one is awaited to be released, at no known time."""
+    """No lane can serve before `until`; None: one is awaited to be released, at no known time. `ask` are lanes that
+    could serve if a lease were asked for."""
 
     until: float | None
+    ask: tuple[Lane, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,54 +130,76 @@ class Out:
 
 
 class Lanes:
-    """The lanes of one caller, which is one of `share_of` equal callers that divide the limits between them."""
+    """The lanes of one caller, which is one of `share_of` equal callers that divide the limits between them.
 
-    def __init__(self, endpoints: Sequence[Endpoint], share_of: int = 1) -> None:
-        self._share_of = share_of
-        self.groups = [
-            [
-                Lane(endpoint, name, secret, max(1, endpoint.max_concurrency // share_of))
-                for name, secret in endpoint.keys
-            ]
-            for endpoint in endpoints
-        ]
+    With `leased`, requests and tokens are not divided but leased, call by call of need. With `adapt`, the calls in
+    flight begin low and find their own bound below the share of `max_concurrency`.
+    """
 
-    def choose(self, now: float) -> Lane | Wait | Out:
-        """The lane for the next call, already counted in flight; else how long to wait; else that there is none."""
+    def __init__(
+        self, endpoints: Sequence[Endpoint], share_of: int = 1, leased: bool = False, adapt: bool = False
+    ) -> None:
+        self._share_of, self._leased, self._adapt = share_of, leased, adapt
+        self.groups = [[self._lane(endpoint, *key) for key in endpoint.keys] for endpoint in endpoints]
+
+    def _lane(self, endpoint: Endpoint, key_name: str, secret: Secret) -> Lane:
+        most = max(1, endpoint.max_concurrency // self._share_of)
+        limited = endpoint.requests_per_minute or endpoint.tokens_per_minute
+        slots = Slots(endpoint.tokens_per_minute) if self._leased and limited else None
+        return Lane(endpoint, key_name, secret, adaptive(most) if self._adapt else fixed(most), slots)
+
+    def choose(self, now: float, tokens: float = 0.0) -> Lane | Wait | Out:
+        """The lane for the next call, of at most so many tokens, already counted in flight; else how long to wait; else
+        that there is none."""
         wakes: list[float] = []
         for lanes in self.groups:
             alive = [lane for lane in lanes if lane.retired is None]
             awake = [lane for lane in alive if lane.ready_at <= now]
-            if free := [lane for lane in awake if lane.free(now)]:
+            if free := [lane for lane in awake if lane.free(now, tokens)]:
                 lane = min(free, key=lambda lane: (lane.in_flight, lane.paced_until))
-                self._take(lane, now)
+                self._take(lane, now, tokens)
                 return lane
             wakes += [lane.ready_at for lane in alive if lane.ready_at > now]
             if awake:  # busy or paced, but not out: later endpoints stay in reserve
-                wakes += [lane.paced_until for lane in awake if lane.paced_until > now and lane.in_flight < lane.limit]
-                return Wait(min(wakes, default=None))
+                held = [lane for lane in awake if lane.in_flight < lane.limit]
+                waits = [(lane, lane.slots.wait(tokens, now)) for lane in held if lane.slots]
+                wakes += [lane.paced_until for lane in held if lane.paced_until > now]
+                wakes += [until for _, until in waits if until is not None]
+                return Wait(min(wakes, default=None), tuple(lane for lane, until in waits if until is None))
         if any(lane.retired is None for lanes in self.groups for lane in lanes):
             return Wait(min(wakes, default=None))
         return Out("; ".join(f"{lane.key_name}: {lane.retired}" for lanes in self.groups for lane in lanes))
 
-    def _take(self, lane: Lane, now: float) -> None:
+    def _take(self, lane: Lane, now: float, tokens: float) -> None:
         lane.in_flight += 1
-        if rate := lane.endpoint.requests_per_minute:
+        if lane.slots:
+            lane.ticket = lane.slots.take(tokens)
+        elif rate := lane.endpoint.requests_per_minute:
             lane.paced_until = max(lane.paced_until, now) + 60 * self._share_of / rate
 
-    def settle(self, lane: Lane, now: float, tokens: int) -> None:
+    def settle(
+        self, lane: Lane, now: float, tokens: int, ticket: Ticket | None = None, sent_at: float | None = None
+    ) -> None:
         """The call on `lane` ended with an answer of `tokens` tokens, prompt and completion."""
+        if self._adapt and sent_at is not None:
+            lane.concurrency.answered(lane.in_flight, now - sent_at)
         lane.in_flight -= 1
         lane.strikes = 0
-        if rate := lane.endpoint.tokens_per_minute:
+        if lane.slots and ticket:
+            lane.slots.settle(ticket, tokens)
+        elif rate := lane.endpoint.tokens_per_minute:
             lane.paced_until = max(lane.paced_until, now) + 60 * self._share_of * tokens / rate
 
-    def give_back(self, lane: Lane) -> None:
-        """The call on `lane` ended without an answer."""
+    def give_back(self, lane: Lane, ticket: Ticket | None = None) -> None:
+        """The call on `lane` ended without an answer; with its ticket, also without having used tokens."""
         lane.in_flight -= 1
+        if lane.slots and ticket:
+            lane.slots.settle(ticket, 0.0)
 
-    def cool(self, lane: Lane, now: float, seconds: float | None) -> float:
+    def cool(self, lane: Lane, now: float, seconds: float | None, sent_at: float | None = None) -> float:
         """The lane rests for `seconds`, or for 1, 2, 4 … 60 s where the endpoint named no time. Returns until when."""
+        if self._adapt and sent_at is not None:
+            lane.concurrency.throttled(sent_at, now)
         if seconds is None:
             if lane.ready_at > now:  # calls that were in flight together are one strike
                 return lane.ready_at

@@ -12,15 +12,19 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cluster.chat import ChatAnswer, ChatModel, ChatRequest, Usage
 from cluster.errors import CallFailed, FailureKind, Halt
 from cluster.journal import JournalReader, JournalWriter, call_key
 from cluster.keys import Lane, Lanes, Out, Wait
-from cluster.retry import Action, Trouble, Verdict, backoff_s, judge
+from cluster.retry import Action, Trouble, Verdict, backoff_s, judge, may_be_paid
+from cluster.slots import Ticket
+from cluster.spending import Spending, Unlimited, prompt_tokens
 
 if TYPE_CHECKING:
+    from cluster.leasing import Leasing
     from cluster.meter import Tally
     from cluster.transport import Transport
 
@@ -30,9 +34,18 @@ TRIES = 5
 OUTAGE_PATIENCE_S = 120.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Permit:
+    """One call's place on a lane."""
+
+    lane: Lane
+    ticket: Ticket | None
+    at: float
+
+
 class PaidChat:
-    """Asks endpoints, through lanes. Raises `CallFailed` when this call is lost, `Halt` when no lane is left or nobody
-    answered on any of them for `outage_patience_s` seconds."""
+    """Asks endpoints, through lanes. Raises `CallFailed` when this call is lost, `Halt` when no lane is left, nobody
+    answered on any of them for `outage_patience_s` seconds, or the budget is spent."""
 
     def __init__(
         self,
@@ -41,53 +54,100 @@ class PaidChat:
         tally: Tally,
         clock: Callable[[], float] = time.monotonic,
         outage_patience_s: float = OUTAGE_PATIENCE_S,
+        spending: Spending | None = None,
+        leasing: Leasing | None = None,
     ) -> None:
         self._lanes, self._transport, self._tally, self._clock = lanes, transport, tally, clock
-        self._patience_s = outage_patience_s
+        self._patience_s, self._spending = outage_patience_s, spending or Unlimited()
+        self._leasing, self._waiting = leasing, 0
+        self._waking: set[asyncio.Task[None]] = set()
         self._silent_since: float | None = None
         self._gone = ""
         self._released = asyncio.Condition()
 
     async def answer(self, request: ChatRequest) -> ChatAnswer:
-        tries = 0
+        tries, worst = 0, self._spending.worst(request)
+        tokens = prompt_tokens(request) + request.max_tokens if self._leasing else 0
         while True:
-            lane = await self._permit()
+            permit = await self._permit(worst, tokens)
             try:
-                answer = await self._transport.send(lane, request)
+                answer = await self._transport.send(permit.lane, request)
             except Trouble as trouble:
-                await self._free(lane)
-                tries += await self._after(lane, trouble, judge(trouble), tries)
+                self._spending.release(worst, may_be_paid(trouble))
+                await self._free(permit, may_be_paid(trouble))
+                tries += await self._after(permit, trouble, judge(trouble), tries)
                 continue
             except BaseException:
-                await self._free(lane)
+                self._spending.release(worst, may_be_paid=True)
+                await self._free(permit, may_be_paid=True)
                 raise
-            self._lanes.settle(lane, self._clock(), answer.usage.prompt_tokens + answer.usage.completion_tokens)
-            self._heard()
-            await self._wake()
+            self._spending.settle(worst, request, answer)
+            await self._settle(permit, answer, tokens)
             return answer
 
-    async def _permit(self) -> Lane:
+    async def _permit(self, worst: float, tokens: int) -> _Permit:
+        """A lane, counted in flight, and `worst` USD reserved: both in one turn of the loop, or neither."""
         while True:
             if self._gone:
                 raise Halt(self._gone)
-            chosen = self._lanes.choose(self._clock())
+            if not self._spending.covers(worst):
+                await self._fill(worst)
+                continue
+            now = self._clock()
+            chosen = self._lanes.choose(now, tokens)
             if isinstance(chosen, Lane):
-                return chosen
+                self._spending.reserve(worst)
+                permit = _Permit(chosen, chosen.ticket, now)
+                if chosen.slots and self._waiting:
+                    self._wake_next()
+                return permit
             if isinstance(chosen, Out):
                 raise Halt(f"no usable key is left ({chosen.reason}); put in a working one and run again")
+            if chosen.ask and self._leasing:
+                self._leasing.ask(chosen.ask, self._waiting + 1, tokens, self._wake)
             await self._sleep_until(chosen)
 
-    async def _sleep_until(self, wait: Wait) -> None:
-        async with self._released:
-            seconds = None if wait.until is None else max(0.001, wait.until - self._clock())
-            try:
-                await asyncio.wait_for(self._released.wait(), seconds)
-            except TimeoutError:
-                return
+    async def _fill(self, worst: float) -> None:
+        """Who goes without takes nobody's place along: the next is woken, to be served or to hear the same."""
+        try:
+            await self._spending.fill(worst)
+        except BaseException:
+            self._wake_next()
+            raise
 
-    async def _free(self, lane: Lane) -> None:
-        self._lanes.give_back(lane)
+    def _wake_next(self) -> None:
+        """A lease serves many: whoever was served by it wakes the next, who asks for another when it is used up."""
+        task = asyncio.get_running_loop().create_task(self._wake())
+        self._waking.add(task)
+        task.add_done_callback(self._waking.discard)
+
+    async def _sleep_until(self, wait: Wait) -> None:
+        self._waiting += 1
+        try:
+            async with self._released:
+                seconds = None if wait.until is None else max(0.001, wait.until - self._clock())
+                await asyncio.wait_for(self._released.wait(), seconds)
+        except TimeoutError:
+            return
+        finally:
+            self._waiting -= 1
+
+    async def _settle(self, permit: _Permit, answer: ChatAnswer, most: int) -> None:
+        """Where the endpoint told no tokens, the call used all that it may have."""
+        used = answer.usage.prompt_tokens + answer.usage.completion_tokens
+        self._lanes.settle(permit.lane, self._clock(), used or (most if permit.ticket else 0), permit.ticket, permit.at)
+        self._return_unused(permit.lane)
+        self._heard()
+        await self._wake(2)  # its own place, and one more where the lane has grown
+
+    async def _free(self, permit: _Permit, may_be_paid: bool) -> None:
+        self._lanes.give_back(permit.lane, None if may_be_paid else permit.ticket)
+        self._return_unused(permit.lane)
         await self._wake()
+
+    def _return_unused(self, lane: Lane) -> None:
+        if self._leasing and lane.slots:
+            self._leasing.give_back_soon(lane)
 
     async def _wake(self, waiters: int = 1) -> None:
         async with self._released:
@@ -98,14 +158,14 @@ class PaidChat:
         if self._lanes.is_out(lane.endpoint, self._clock()):
             await self._wake(waiters=sys.maxsize)
 
-    async def _after(self, lane: Lane, trouble: Trouble, verdict: Verdict, tries: int) -> int:
+    async def _after(self, permit: _Permit, trouble: Trouble, verdict: Verdict, tries: int) -> int:
         """Carry out the verdict; returns 1 if this attempt counts as a try, and raises if it was the last."""
-        now = self._clock()
+        lane, now = permit.lane, self._clock()
         self._tally.add(**{f"trouble_{verdict.action}": 1})
         if trouble.connected:
             self._heard()
         if verdict.action is Action.COOL:
-            until = self._lanes.cool(lane, now, trouble.retry_after_s)
+            until = self._lanes.cool(lane, now, trouble.retry_after_s, permit.at)
             log.info("%s rests %.1f s after 429", lane.key_name, until - now)
             self._tally.add(throttled=1)
             await self._wake_where_out(lane)

@@ -72,6 +72,13 @@ def judge(trouble: Trouble) -> Verdict:
     return Verdict(Action.FAIL, FailureKind.REFUSED)
 
 
+def may_be_paid(trouble: Trouble) -> bool:
+    """Whether the endpoint may have done the work, and bill it, though no usable answer came back."""
+    if trouble.status is None:
+        return trouble.connected
+    return trouble.status < 400 or trouble.code == "content_filter"
+
+
 def backoff_s(attempt: int, jitter: float, base_s: float = 0.5, cap_s: float = 30.0) -> float:
     """Seconds before attempt number `attempt` (1 = first retry): exponential with full jitter, `jitter` in [0, 1).
 

@@ -44,6 +44,7 @@ class Plan:
     memory_mb: int
     characters_per_document: int
     basis: str
+    budget_usd: float | None = None
 
 
 def estimate(settings: Settings) -> Plan:
@@ -104,6 +105,7 @@ def _figures(settings: Settings, documents: int, characters: int) -> Plan:
         seconds=int(written / (_TOKENS_PER_S * streams)) + 15,
         memory_mb=_BASE_MB + settings.cluster.callers.max * _CALLER_MB + pool * documents * _BYTES_PER_PERSONA // 2**20,
         characters_per_document=characters,
+        budget_usd=settings.llm.budget_usd,
         basis=f"{_TOKENS_PER_S} tokens/s a stream, {streams} streams, {_ANSWER_TOKENS} tokens an answer (assumed)",
     )
 
@@ -161,6 +163,8 @@ def _rows(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "model calls", f"{plan.calls:,}"
     yield "tokens", f"{plan.prompt_tokens:,} prompt + {plan.completion_tokens:,} completion"
     yield "cost", "unknown: llm.endpoints[0].price is not set" if plan.cost_usd is None else f"${plan.cost_usd:,.2f}"
+    if plan.budget_usd is not None and (plan.cost_usd or 0.0) > plan.budget_usd:
+        yield "budget", f"${plan.budget_usd:,.10g}, less than that: the run would stop there; raise llm.budget_usd"
     yield "time", f"about {timedelta(seconds=plan.seconds)} (h:mm:ss)"
     yield "memory", f"about {plan.memory_mb:,} MB over all processes"
     yield "basis", plan.basis

@@ -41,6 +41,11 @@ class Ledger:
         self._epochs[epoch] = totals
 
     @property
+    def spent_before(self) -> float:
+        """USD that the sessions before this one have spent, where the prices were known."""
+        return float(self._before["cost_usd"])
+
+    @property
     def session(self) -> Counter[str]:
         """Counts of this session."""
         total: Counter[str] = Counter()
@@ -106,6 +111,7 @@ class RunView:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join(timeout=10)
+        self._poll()
         self._refresh()
         self._bars.stop()
 

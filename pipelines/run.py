@@ -106,11 +106,11 @@ def _make(settings: Settings, console: Console, manifest: Manifest, stages: Stag
         with console.status("starting Ray and the models …") if console.is_terminal else nullcontext():
             stack.enter_context(native_noise(folder / "ray.log"))
             stack.enter_context(session(settings.cluster.address))
-            actors = stack.enter_context(services(settings, folder))
+            actors = stack.enter_context(services(settings, folder, ledger.spent_before))
         for name in actors.embedded_models:
             console.print(f"model: {name}, embedded on this machine", highlight=False, soft_wrap=True)
         try:
-            with RunView(console, actors.links.meter.handle(), ledger) as view:
+            with RunView(console, actors.links.meter.handle(), ledger) as view, actors.counted_to_the_end():
                 if stages.personas and not manifest.personas.done:
                     grow_personas(settings, manifest, actors, splits, view)
                 if stages.conversations:

@@ -26,6 +26,7 @@ _OWN = (
     "journal/index",
     "dedup/log-*.arrows",
     "metrics.json",
+    "budget.json",
     "README.md",
     "ray.log",
     "manifest.json",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from actors.logic.growth import GrowthRule
 from actors.logic.near_duplicates import Scope
 from actors.persona_pool import Links, PersonaPool
 from cluster.chat import ChatModel
-from cluster.errors import UserError
-from cluster.keys import Endpoint, Lanes, Secret
+from cluster.errors import Halt, UserError
+from cluster.key_broker import Budget, KeyBroker
+from cluster.keys import Endpoint, Lanes, Secret, key_limits
 from cluster.meter import Meter, Tally
 from cluster.named import Named, start
 from pipelines.settings import EMBEDDED, Settings, endpoints
@@ -43,6 +45,16 @@ class Services:
         self.crew.wait(*[(caller, "flush") for caller in self.links.callers])
 
     @contextmanager
+    def counted_to_the_end(self) -> Iterator[None]:
+        """When the block ends with a `Halt`, what the callers did until then is counted before it goes on."""
+        try:
+            yield
+        except Halt:
+            with suppress(UserError):  # a caller that is down has told what it could
+                self.settle()
+            raise
+
+    @contextmanager
     def persona_pools(self, settings: Settings, run_dir: Path, rule: GrowthRule) -> Iterator[list[Any]]:
         """Handles of the persona pools, for as long as the block lasts."""
         dedup = settings.personas.dedup
@@ -63,16 +75,28 @@ def callers_needed(endpoints: list[Endpoint], low: int, high: int) -> int:
     return max(low, min(high, -(-in_flight // _CALLER_SHARE)))
 
 
-def chat_maker(targets: list[Endpoint], callers: int, journal: Path, timeout_s: float) -> Callable[[Tally], ChatModel]:
+def chat_maker(
+    targets: list[Endpoint],
+    callers: int,
+    journal: Path,
+    timeout_s: float,
+    broker: Named | None = None,
+    budget_usd: float | None = None,
+) -> Callable[[Tally], ChatModel]:
     """What builds a caller's model in its own process; `aiohttp` is imported there, not here."""
 
     def make(tally: Tally) -> ChatModel:
         from cluster.collector import collect_seldom
         from cluster.journal import JournalReader, JournalWriter
+        from cluster.leasing import Leasing
         from cluster.paid_chat import JournaledChat, PaidChat
+        from cluster.purse import LeasedSpending
         from cluster.transport import OpenAITransport
 
-        paid = PaidChat(Lanes(targets, callers), OpenAITransport(timeout_s), tally)
+        spending = LeasedSpending(broker.handle(), targets, budget_usd) if broker and budget_usd else None
+        leasing = Leasing(broker.handle(), time.monotonic) if broker else None
+        lanes = Lanes(targets, callers, leased=leasing is not None, adapt=True)
+        paid = PaidChat(lanes, OpenAITransport(timeout_s), tally, spending=spending, leasing=leasing)
         collect_seldom()
         writer = JournalWriter(journal, writer_id=uuid.uuid4().hex[:12])
         return JournaledChat(paid, JournalReader(journal), writer, tally)
@@ -81,15 +105,17 @@ def chat_maker(targets: list[Endpoint], callers: int, journal: Path, timeout_s: 
 
 
 @contextmanager
-def services(settings: Settings, run_dir: Path) -> Iterator[Services]:
-    """The actors, up; `UserError` where a model cannot be loaded."""
+def services(settings: Settings, run_dir: Path, spent_before: float = 0.0) -> Iterator[Services]:
+    """The actors, up; `UserError` where a model cannot be loaded. `spent_before` counts against the budget."""
     crew = _Crew(f"populace-{uuid.uuid4().hex[:12]}")
+    limit = settings.llm.budget_usd
     try:
         meter = crew.start("meter", Meter, num_cpus=0)
         embedders, deduper = _dedup(settings, run_dir, crew)
         targets, served = _with_embedded(endpoints(settings), crew)
+        broker = _broker(targets, limit, spent_before, run_dir, crew)
         count = callers_needed(targets, settings.cluster.callers.min, settings.cluster.callers.max)
-        make = chat_maker(targets, count, run_dir / "journal", settings.llm.timeout_s)
+        make = chat_maker(targets, count, run_dir / "journal", settings.llm.timeout_s, broker, limit)
         callers = [
             crew.start(f"caller-{at}", LLMCaller, make, meter, num_cpus=0.25, max_restarts=FOREVER)
             for at in range(count)
@@ -104,11 +130,11 @@ class _Crew:
     """Actors that were started under names in one namespace, to be ended together."""
 
     def __init__(self, namespace: str) -> None:
-        self._namespace = namespace
+        self.namespace = namespace
         self._handles: dict[Named, Any] = {}
 
     def start(self, name: str, kind: type, *arguments: Any, **options: Any) -> Named:
-        named = Named(name, self._namespace)
+        named = Named(name, self.namespace)
         self._handles[named] = start(kind, named, *arguments, **options)
         return named
 
@@ -127,6 +153,17 @@ class _Crew:
         """End the actors of these names, or all."""
         for name in names or reversed(list(self._handles)):
             ray.kill(self._handles.pop(name))
+
+
+def _broker(
+    targets: list[Endpoint], budget_usd: float | None, spent_before: float, run_dir: Path, crew: _Crew
+) -> Named | None:
+    """Who leases money and limits; None where there is neither."""
+    limits = key_limits(targets)
+    if not budget_usd and not limits:
+        return None
+    budget = Budget(budget_usd, spent_before, run_dir / "budget.json") if budget_usd else None
+    return crew.start("broker", KeyBroker, crew.namespace, budget, limits, num_cpus=0, **LASTING)
 
 
 def _dedup(settings: Settings, run_dir: Path, crew: _Crew) -> tuple[list[Named], Named | None]:

@@ -76,7 +76,14 @@ class Llm(_Section):
     roles: dict[Literal["persona", "correspondent", "respondent", "judge"], str] = {}
     timeout_s: Annotated[float, Field(gt=0)] = 120
     small_model: bool = False
-    budget_usd: None = None
+    budget_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def _can_keep_its_budget(self) -> Llm:
+        for at, one in enumerate(self.endpoints):
+            if self.budget_usd is not None and one.base_url != EMBEDDED and not _price(one.price):
+                raise ValueError(f"has a budget_usd, but endpoints[{at}] no price, so it could not be kept; set one")
+        return self
 
 
 class Dedup(_Section):
@@ -273,7 +280,7 @@ def _line(key: str, error: ErrorDetails) -> str:
             return f"{key} must be 0…6 or auto{shown}"
         case "int_parsing" | "int_type" | "int_from_float":
             return f"{key} must be a whole number{shown}"
-        case "float_parsing" | "float_type":
+        case "float_parsing" | "float_type" | "finite_number":
             return f"{key} must be a number{shown}"
         case "string_type":
             return f"{key} must be text{shown}"

@@ -125,7 +125,11 @@ def test_all_of_the_logic_loads_without_engine_client_and_model():
 
 
 @pytest.mark.parametrize(
-    "module", ["cluster.keys", "cluster.retry", "cluster.chat", "cluster.errors", "cluster.journal", "cluster.manifest"]
+    "module",
+    [
+        *("cluster.keys", "cluster.retry", "cluster.chat", "cluster.errors", "cluster.journal", "cluster.manifest"),
+        *("cluster.budget", "cluster.spending", "cluster.leases", "cluster.slots", "cluster.concurrency"),
+    ],
 )
 def test_the_decisions_of_the_cluster_load_without_the_cluster(module):
     assert loaded_by(f"import {module}") & HEAVY == set()

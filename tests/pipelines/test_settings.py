@@ -249,8 +249,24 @@ def test_a_run_dir_that_is_a_url_is_refused():
     assert refusal("run_dir=s3://bucket/run").startswith("run_dir must be a folder")
 
 
-def test_what_is_not_there_yet_is_said_to_be_so():
-    assert refusal("llm.budget_usd=5") == "llm.budget_usd is not available yet; leave it out"
+def test_a_budget_that_could_not_be_kept_is_refused():
+    assert refusal("llm.budget_usd=5") == (
+        "llm has a budget_usd, but endpoints[0] no price, so it could not be kept; set one"
+    )
+
+
+@pytest.mark.parametrize("value", ["0", "-1"])
+def test_a_budget_of_nothing_is_refused(value):
+    assert refusal(f"llm.budget_usd={value}").startswith("llm.budget_usd must be more than 0")
+
+
+@pytest.mark.parametrize("value", [".inf", ".nan", "much"])
+def test_a_budget_that_is_no_amount_is_refused(value):
+    assert refusal(f"llm.budget_usd={value}").startswith("llm.budget_usd must be a number")
+
+
+def test_a_budget_with_prices_is_taken():
+    assert settings("llm.budget_usd=5", "llm.endpoints.0.price={input: 1, output: 2}").llm.budget_usd == 5
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,99 @@
+"""The actor that the callers of a run share: it leases them what they may spend, and each key's requests and tokens.
+Decides nothing itself, and knows the keys by their names alone.
+
+The ledger is on disk before a lease is told, so a broker that is killed and started again goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from cluster.budget import Fund, Lease, known_spent, restore
+from cluster.files import write_atomically
+from cluster.leases import Grant, KeyAccount, Unused
+
+_SAVE_EVERY_S = 0.5
+
+Limits = tuple[float | None, float | None]
+"""Requests and tokens of a key per minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a run may spend, what `metrics.json` says was spent before, and where the ledger is kept."""
+
+    limit_usd: float
+    spent_before: float
+    ledger: Path
+
+
+class KeyBroker:
+    """One per run, under the name of the run's session: a ledger of another session tells what was spent, no more."""
+
+    def __init__(self, session: str, budget: Budget | None, limits: Mapping[str, Limits]) -> None:
+        self._session, self._budget = session, budget
+        self._keys = {name: KeyAccount(*limit) for name, limit in limits.items()}
+        self._fund = _fund(budget, session) if budget else None
+        self._saved_at = 0.0
+        if _is_restarted():
+            for key in self._keys.values():
+                key.assume_used(time.monotonic())
+
+    def grant(self, key: str, requests: int, tokens_each: float, unused: Mapping[int, Unused]) -> Grant:
+        """See `KeyAccount.ask`; `unused` of earlier grants goes back first."""
+        self._keys[key].give_back(unused)
+        return self._keys[key].ask(requests, tokens_each, time.monotonic())
+
+    def give_back(self, key: str, unused: Mapping[int, Unused]) -> None:
+        """See `KeyAccount.give_back`."""
+        self._keys[key].give_back(unused)
+
+    def lease(self, holder: str, spent: float, returned: float, needed: float) -> Lease:
+        """See `Fund.ask`. `Halt` where the ledger cannot be written."""
+        assert self._fund is not None
+        before = self._fund.accounts[holder].leased if holder in self._fund.accounts else 0.0
+        lease = self._fund.ask(holder, spent, returned, needed, time.monotonic())
+        if lease.leased > before or time.monotonic() - self._saved_at >= _SAVE_EVERY_S:
+            self._save(self._fund)
+        return lease
+
+    def spent(self) -> float:
+        """USD that are known to be spent, in all sessions."""
+        return self._fund.spent if self._fund else 0.0
+
+    def pid(self) -> int:
+        """The process, for tests that end it."""
+        return os.getpid()
+
+    def _save(self, fund: Fund) -> None:
+        assert self._budget is not None
+        write_atomically(self._budget.ledger, json.dumps({"session": self._session, **fund.state()}))
+        self._saved_at = time.monotonic()
+
+
+def _fund(budget: Budget, session: str) -> Fund:
+    state = _read(budget.ledger)
+    if state.get("session") == session:
+        return restore(budget.limit_usd, state, time.monotonic())
+    return Fund(budget.limit_usd, max(budget.spent_before, known_spent(state) if state else 0.0))
+
+
+def _is_restarted() -> bool:
+    """Whether this takes the place of a broker that died, whose leases nobody knows any more."""
+    return ray.is_initialized() and bool(ray.get_runtime_context().was_current_actor_reconstructed)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return content if isinstance(content, dict) and "accounts" in content else {}

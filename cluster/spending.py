@@ -1,0 +1,57 @@
+"""What a model call may cost at worst, and the seam through which a chat model asks whether it may be spent.
+
+Knows no price list, no broker and no Ray.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from cluster.chat import ChatAnswer, ChatRequest
+
+_BYTES_PER_TOKEN, _TOKENS_PER_MESSAGE = 3, 8
+
+
+class Spending(Protocol):
+    """What `PaidChat` asks about money. `reserve` never waits: it follows a `covers` in the same turn of the loop."""
+
+    def worst(self, request: ChatRequest) -> float: ...
+
+    def covers(self, cost: float) -> bool: ...
+
+    async def fill(self, cost: float) -> None: ...
+
+    def reserve(self, cost: float) -> None: ...
+
+    def settle(self, reserved: float, request: ChatRequest, answer: ChatAnswer) -> None: ...
+
+    def release(self, reserved: float, may_be_paid: bool) -> None: ...
+
+
+class Unlimited:
+    """No budget: every call is covered, nothing is counted, nobody is asked."""
+
+    def worst(self, request: ChatRequest) -> float:
+        return 0.0
+
+    def covers(self, cost: float) -> bool:
+        return True
+
+    async def fill(self, cost: float) -> None:
+        return None
+
+    def reserve(self, cost: float) -> None:
+        return None
+
+    def settle(self, reserved: float, request: ChatRequest, answer: ChatAnswer) -> None:
+        return None
+
+    def release(self, reserved: float, may_be_paid: bool) -> None:
+        return None
+
+
+def prompt_tokens(request: ChatRequest) -> int:
+    """About the most tokens that the prompt of a request has: a third of its bytes, which bounds most scripts."""
+    texts = [text for message in request.messages for text in message.values()]
+    texts += [str(request.schema)] if request.schema else []
+    return sum(len(text.encode()) for text in texts) // _BYTES_PER_TOKEN + _TOKENS_PER_MESSAGE * len(request.messages)
