@@ -5,8 +5,8 @@ What callers meet there, as measured (xllamacpp 2026.10):
 - `response_format` json_schema becomes a grammar and holds, with `pattern` (anchored `^…$`), `enum`, `minItems` and
   `maxItems`. An answer is valid JSON unless it was cut: then `finish_reason` is "length". Patterns should be wide: one
   that leaves a small model no likely word makes it write noise.
-- `seed`, `temperature`, `max_tokens`, `stop` and `usage` work. The same request gives the same answer only while it is
-  alone: batching and the prompt cache change the last bits.
+- `seed`, `temperature`, `max_tokens`, `stop` and `usage` work. A request repeated alone gets the same answer; llama.cpp
+  does not promise it for one that is batched with others.
 - Prompts are cached by their beginning, in the slots and then in RAM: `usage.prompt_tokens_details.cached_tokens`. Put
   what requests share (instructions, then the document) first. `n` above 1 counts the tokens of one choice only.
 - 401 without the key. 400 for a prompt longer than a slot's context, with the size of both; no retry helps.
@@ -41,7 +41,7 @@ class ModelServer:
 
     def __init__(self, model: str, slots: int = SLOTS, context: int = CONTEXT, threads: int | None = None) -> None:
         self._model, self._slots, self._context = model, slots, context
-        self._threads = threads or min(MOST_THREADS, len(os.sched_getaffinity(0)))
+        self._threads = threads or min(MOST_THREADS, os.cpu_count() or 1)
         self._key = secrets.token_urlsafe(32)
         self._server: Any = None
 

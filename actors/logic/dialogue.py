@@ -20,7 +20,7 @@ _SMALL_EXCERPT = 600  # characters
 _STARTS = "What|How|Why|When|Where|Who|Which|Can|Could|Should|Do|Does|Is|Are|Will|If|My|I"
 _ONE_QUESTION = {
     "type": "object",
-    "properties": {"message": {"type": "string", "pattern": rf"""^({_STARTS}) [^".;:?!\n]{{15,110}}\?$"""}},
+    "properties": {"message": {"type": "string", "pattern": rf"""^({_STARTS}) [^".;:?!\n]+\?$"""}},
     "required": ["message"],
     "additionalProperties": False,
 }

@@ -22,7 +22,7 @@ _DETAIL = {
     Granularity.MEDIUM: "Give two to four attributes, such as work, place, age, means, wish or worry.",
     Granularity.FINE: "Give five or more attributes: age, work, place, schooling, means, wish, worry, way of speaking.",
 }
-_ONE_PERSON = r"""^An? [^".;:()\[\]]{40,190}\.$"""  # what a small model is held to: one plain sentence
+_ONE_PERSON = r"""^An? [^".;:()\[\]]+\.$"""  # what a small model is held to: one plain sentence
 _SMALL_EXCERPT = 600  # characters of a document that a small model keeps in mind
 _TOKENS_PER_PERSON = {Granularity.COARSE: 50, Granularity.MEDIUM: 100, Granularity.FINE: 180}
 
