@@ -17,7 +17,7 @@ from cluster.errors import CallFailed, FailureKind
 
 TRIES = 3
 _SMALL_EXCERPT = 600  # characters
-_STARTS = "What|How|Why|When|Where|Who|Which|Can|Could|Should|Do|Does|Is|Are|Will|If|My|I"
+_STARTS = "What|How|Why|When|Where|Who|Which|Can|Could|Should|Do|Does|Is"
 _ONE_QUESTION = {
     "type": "object",
     "properties": {"message": {"type": "string", "pattern": rf"""^({_STARTS}) [^".;:?!\n]+\?$"""}},
