@@ -29,10 +29,7 @@ class ConversationWriter:
 
     def __init__(self, run_dir: str, callers: Sequence[Named], meter: Named) -> None:
         self._run_dir = Path(run_dir)
-        self._callers, self._tally = (
-            CallerPool(callers),
-            Tally(meter.handle()),
-        )
+        self._callers, self._tally = CallerPool(callers), Tally(meter.handle())
 
     async def __call__(self, unit: pa.Table) -> AsyncIterator[pa.Table]:
         """`unit` has a column `unit` with its name, the same in every row, and one for each field of `Dialogue`."""

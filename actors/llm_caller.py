@@ -8,6 +8,7 @@ import os
 import traceback
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 
 from cluster.chat import ChatModel
 from cluster.errors import CallFailed, FailureKind, Halt
@@ -37,11 +38,16 @@ class LLMCaller:
         may have been run before, in part, by or for a process that died. `client` names the actor that sent them.
         """
         if again:
-            await self._model().catch_up()
+            with suppress(Halt):  # each program meets it again, and says so
+                await self._model().catch_up()
         finished: asyncio.Queue[tuple[int, Outcome]] = asyncio.Queue()
 
         async def one(index: int, program: Program[object]) -> None:
-            finished.put_nowait((index, await self._outcome(program)))
+            outcome: Outcome = Halted("dropped")  # nobody is left to hear it, but the stream has to end
+            try:
+                outcome = await self._outcome(program)
+            finally:
+                finished.put_nowait((index, outcome))
 
         tasks = [asyncio.create_task(one(index, program)) for index, program in enumerate(programs)]
         self._running[client].update(tasks)

@@ -48,6 +48,7 @@ class PersonaPart:
     personas: int
     rejected: int
     failures: int
+    truncated: int = 0
     halted: str = ""
 
 
@@ -71,11 +72,11 @@ class PersonaPool:
         name = hashlib.sha256("\n".join(row["document_id"] for row in rows).encode()).hexdigest()[:16]
         await self._tally.flush()
         if halted := next((tree.halted for tree in trees if tree.halted), ""):
-            return PersonaPart(name, 0, 0, 0, 0, 0, halted)
+            return PersonaPart(name, 0, 0, 0, 0, 0, halted=halted)
         try:
             return await asyncio.to_thread(self._write, name, documents, trees)
         except Halt as halt:
-            return PersonaPart(name, 0, 0, 0, 0, 0, str(halt))
+            return PersonaPart(name, 0, 0, 0, 0, 0, halted=str(halt))
 
     async def _tree(self, document_id: str, text: str) -> Tree:
         tree = await grow(document_id, text, self._rule, self._callers.run, self._admitter(), time.time)
@@ -108,7 +109,8 @@ class PersonaPool:
             write_part(self._run_dir / "failures", name, tables.failures(failed))
         write_part(self._run_dir / "personas", name, tables.personas(kept))
         active = sum(bool(tree.personas) for tree in trees)
-        return PersonaPart(name, len(trees), active, len(kept), len(refused), len(failed))
+        truncated = sum(documents.column("truncated").to_pylist())
+        return PersonaPart(name, len(trees), active, len(kept), len(refused), len(failed), truncated)
 
     async def pid(self) -> int:
         return os.getpid()

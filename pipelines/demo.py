@@ -16,7 +16,7 @@ def settings(run_dir: Path, overrides: Sequence[str] = ()) -> Settings:
     """A run that ends in a few minutes on two cores."""
     content = {
         "run_dir": str(run_dir),
-        "documents": {"path": [str(files("pipelines.samples") / "*.txt")], "max_characters": 600, "limit": 24},
+        "documents": {"path": [str(files("pipelines.samples") / "*.txt")], "limit": 24},
         "llm": {
             "endpoints": [{"base_url": EMBEDDED, "model": MODEL, "max_concurrency": SLOTS}],
             "small_model": True,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -14,7 +13,7 @@ from cluster.errors import Halt, UserError
 from cluster.manifest import Manifest
 from pipelines.preflight import check
 from pipelines.run_folder import open_run
-from pipelines.settings import Settings, document_characters, endpoints
+from pipelines.settings import EMBEDDED, Settings, document_characters, endpoints
 from pipelines.sources import check_fields, count_documents, find_files, plan_splits
 
 log = logging.getLogger(__name__)
@@ -99,7 +98,7 @@ def _make(settings: Settings, console: Console, manifest: Manifest, stages: Stag
 
     folder = settings.folder
     index_segments(folder / "journal")
-    priced = all(one.price or one.base_url == "embedded" for one in settings.llm.endpoints)
+    priced = all(one.price or one.base_url == EMBEDDED for one in settings.llm.endpoints)
     ledger = Ledger(folder / "metrics.json", priced)
     ending = "interrupted"
     with ExitStack() as stack:
@@ -132,16 +131,10 @@ def totals(manifest: Manifest) -> dict[str, Any]:
         "documents_with_personas": manifest.personas.total("active"),
         "documents_unreadable": facts.get("documents_unreadable", 0),
         "documents_repeated": facts.get("documents_repeated", 0),
-        "documents_truncated": facts.get("documents_truncated", 0),
+        "documents_truncated": manifest.personas.total("truncated"),
         "depth": facts.get("growth", {}).get("depth"),
         "personas": manifest.personas.total("personas"),
         "rejected": manifest.personas.total("rejected"),
         "conversations": manifest.conversations.total("rows"),
         "failures": manifest.personas.total("failures") + manifest.conversations.total("failures"),
     }
-
-
-def outputs(folder: Path) -> dict[str, Path]:
-    """Where a run's outputs lie."""
-    names = ("personas", "conversations", "rejected", "failures", "documents", "journal")
-    return {name: folder / name for name in names}

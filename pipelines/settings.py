@@ -237,6 +237,7 @@ def _lines(errors: Iterable[ErrorDetails]) -> list[str]:
 
 
 _MOST_CHARACTERS = 12_000
+_SMALL_MODEL_CHARACTERS = 600
 _CHARACTERS_PER_TOKEN = 3  # cautious: English has more, other scripts less
 _PROMPT_TOKENS = 600
 
@@ -244,9 +245,12 @@ _PROMPT_TOKENS = 600
 def document_characters(settings: Settings, contexts: Iterable[int]) -> int:
     """Characters of a document that fit, given the context windows in tokens of the models that will read it.
 
-    A dialogue's last call holds the document, the prompt, and every message so far at its longest likely length.
+    A dialogue's last call holds the document, the prompt, and every message so far at its longest likely
+    length. A small model keeps less in mind than fits.
     """
     chosen, least = settings.documents.max_characters, min(contexts, default=None)
+    if settings.llm.small_model and not chosen:
+        return _SMALL_MODEL_CHARACTERS
     if chosen or least is None:
         return chosen or _MOST_CHARACTERS
     talk = settings.conversations

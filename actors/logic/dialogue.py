@@ -8,7 +8,6 @@ from enum import StrEnum
 
 import json_repair
 
-from actors.logic.document import cut
 from actors.logic.persona import normalise_space
 from actors.logic.sampling import derived_rng
 from actors.prompts import load, render
@@ -16,7 +15,6 @@ from cluster.chat import ChatAnswer, ChatModel, ChatRequest, Message, Role, Usag
 from cluster.errors import CallFailed, FailureKind
 
 TRIES = 3
-_SMALL_EXCERPT = 600  # characters
 _STARTS = "What|How|Why|When|Where|Who|Which|Can|Could|Should|Do|Does|Is"
 _ONE_QUESTION = {
     "type": "object",
@@ -48,7 +46,6 @@ class Conversation:
     turns: list[Turn]
     correspondent_model: str
     respondent_model: str
-    prompt_sha: str
     usage: Usage
 
 
@@ -59,7 +56,7 @@ def conversation_id(seed: int, document_id: str, lap: int, ordinal: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Dialogue:
-    """What one dialogue is to be. The persona stands in the system message of every correspondent call.
+    """What one dialogue is to be. The persona stands in every correspondent call, before all that was said.
 
     `max_turns` exchanges are made, each a user and an assistant message. The row's system message is the one that the
     respondent had, so that the row holds all that its answers rest on. For a `small_model` the correspondent is shown
@@ -98,7 +95,6 @@ class Dialogue:
             [Turn("system", system["content"]), *turns],
             models["user"],
             models["assistant"],
-            load("correspondent").sha,
             usage,
         )
 
@@ -178,8 +174,7 @@ class Dialogue:
     def _as_small_correspondent(self, turns: list[Turn]) -> list[Message]:
         if turns:
             return [*render(load("correspondent_small_next"), persona=self.persona, answer=turns[-1].content)]
-        excerpt = cut(self.document, _SMALL_EXCERPT)[0]
-        return [*render(load("correspondent_small"), persona=self.persona, document=excerpt)]
+        return [*render(load("correspondent_small"), persona=self.persona, document=self.document)]
 
 
 def _plain(turns: list[Turn]) -> list[Message]:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from actors.logic.document import cut
 from actors.logic.persona import Found, Granularity, normal_form, read_personas
 from actors.logic.sampling import derived_rng
 from actors.prompts import Prompt, load, render
@@ -23,7 +22,6 @@ _DETAIL = {
     Granularity.FINE: "Give five or more attributes: age, work, place, schooling, means, wish, worry, way of speaking.",
 }
 _ONE_PERSON = r"""^An? [^".;:()\[\]]+\.$"""  # what a small model is held to: one plain sentence
-_SMALL_EXCERPT = 600  # characters of a document that a small model keeps in mind
 _TOKENS_PER_PERSON = {Granularity.COARSE: 50, Granularity.MEDIUM: 100, Granularity.FINE: 180}
 
 
@@ -92,8 +90,7 @@ class PersonaCall:
 
     def _request(self, prompt: Prompt, count: int, slot: int | None, attempt: int) -> ChatRequest:
         place = f"{self.item_id}/{'all' if slot is None else slot}/{attempt}"
-        text = self.text if slot is None else cut(self.text, _SMALL_EXCERPT)[0]
-        values = {"persona" if self.parent_id else "text": text}
+        values = {"persona" if self.parent_id else "text": self.text}
         if slot is None:
             values |= {"count": str(count), "detail": _DETAIL[self.granularity]}
         else:

@@ -60,6 +60,7 @@ def test_a_killed_driver_resumes_to_the_ids_of_an_undisturbed_run(prepared, star
     done = run_populace("run", config, env=ENV)
     assert done.returncode == 0, done.stderr
     assert metrics(run)["journal_hits"] > 0
+    assert (metrics(run)["documents"], metrics(run)["documents_repeated"]) == (DOCUMENTS, 0)
     asked = server.stats()["requests"]
     assert asked <= CALLS + 2 * 16, "paid again: more than what was in flight at the two kills"
     assert len(rows(run, "conversations")) == 90
