@@ -59,6 +59,8 @@ class Endpoint:
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
     max_concurrency: int = 256
+    weight: float | None = None
+    batch: bool = False
     price: Price | None = None
 
     def model_for(self, role: str) -> str:

@@ -11,9 +11,10 @@ from rich.console import Console
 
 from cluster.errors import Halt, UserError
 from cluster.manifest import Manifest
+from pipelines.endpoints import endpoints
 from pipelines.preflight import check
 from pipelines.run_folder import open_run
-from pipelines.settings import EMBEDDED, Settings, document_characters, endpoints
+from pipelines.settings import EMBEDDED, Settings, document_characters
 from pipelines.sources import check_fields, count_documents, find_files, plan_splits
 
 log = logging.getLogger(__name__)

@@ -25,7 +25,8 @@ from cluster.key_broker import Budget, KeyBroker
 from cluster.keys import Endpoint, Lanes, Secret, key_limits
 from cluster.meter import Meter, Tally
 from cluster.named import Named, start
-from pipelines.settings import EMBEDDED, Settings, endpoints
+from pipelines.endpoints import endpoints
+from pipelines.settings import EMBEDDED, Settings
 
 FOREVER = -1
 LASTING = {"max_restarts": FOREVER, "max_task_retries": FOREVER}

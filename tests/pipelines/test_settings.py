@@ -10,7 +10,8 @@ from actors.logic.persona import Granularity
 from actors.logic.sampling import Sampling
 from cluster.errors import UserError
 from cluster.keys import Price
-from pipelines.settings import EndpointSettings, Settings, endpoints, load, parse, resolve_keys
+from pipelines.endpoints import endpoints, resolve_keys
+from pipelines.settings import EndpointSettings, Settings, load, parse
 
 SECRET = "sk-secret"
 CONTENT = {
