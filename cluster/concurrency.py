@@ -32,6 +32,14 @@ class Concurrency:
             step = max(1.0, self.most / _STEPS) / self.allowed if self.was_cut else 1.0
             self.allowed = min(float(self.most), self.allowed + step)
 
+    def failed(self) -> None:
+        """A call was lost for another reason: from now on it grows by steps."""
+        self.was_cut = True
+
+    def begin_again(self) -> None:
+        """From low, after nobody answered for a while."""
+        self.allowed, self.was_cut = min(self.allowed, float(START)), False
+
     def throttled(self, sent_at: float, now: float) -> None:
         """A call that was sent at `sent_at` was refused as too much. Calls sent before the last cut do not cut again:
         a storm is one cut."""

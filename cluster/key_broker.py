@@ -1,15 +1,17 @@
-"""The actor that the callers of a run share: it leases them what they may spend, and each key's requests and tokens.
-Decides nothing itself, and knows the keys by their names alone.
+"""The actor that the callers of a run share: it leases them what they may spend, and each key's requests and tokens,
+and tells all of them what one has found out about a key. Decides nothing itself.
 
 The ledger is on disk before a lease is told, so a broker that is killed and started again goes on where it was.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,13 @@ import ray
 
 from cluster.budget import Fund, Lease, known_spent, restore
 from cluster.files import write_atomically
+from cluster.key_board import KeyBoard, KeySet, News
+from cluster.keys import Limits
 from cluster.leases import Grant, KeyAccount, Unused
 
 _SAVE_EVERY_S = 0.5
-
-Limits = tuple[float | None, float | None]
-"""Requests and tokens of a key per minute."""
+_WATCH_S = 20.0
+_ASK_AGAIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +46,56 @@ class KeyBroker:
         self._keys = {name: KeyAccount(*limit) for name, limit in limits.items()}
         self._fund = _fund(budget, session) if budget else None
         self._saved_at = 0.0
-        if _is_restarted():
+        self._board, self._changed = KeyBoard(), asyncio.Event()
+        self._restarted = _is_restarted()
+        if self._restarted:
             for key in self._keys.values():
                 key.assume_used(time.monotonic())
 
-    def grant(self, key: str, requests: int, tokens_each: float, unused: Mapping[int, Unused]) -> Grant:
+    async def grant(self, key: str, requests: int, tokens_each: float, unused: Mapping[int, Unused]) -> Grant:
         """See `KeyAccount.ask`; `unused` of earlier grants goes back first."""
-        self._keys[key].give_back(unused)
-        return self._keys[key].ask(requests, tokens_each, time.monotonic())
+        if (account := self._keys.get(key)) is None:  # put in before this broker took a dead one's place
+            return Grant(0, 0, 0.0, _ASK_AGAIN_S)
+        account.give_back(unused)
+        return account.ask(requests, tokens_each, time.monotonic())
 
-    def give_back(self, key: str, unused: Mapping[int, Unused]) -> None:
+    async def give_back(self, key: str, unused: Mapping[int, Unused]) -> None:
         """See `KeyAccount.give_back`."""
-        self._keys[key].give_back(unused)
+        if key in self._keys:
+            self._keys[key].give_back(unused)
 
-    def lease(self, holder: str, spent: float, returned: float, needed: float) -> Lease:
+    async def rest(self, lane: str, seconds: float) -> None:
+        """An endpoint told a caller to leave this lane alone for so long."""
+        self._board.rest(lane, seconds, time.monotonic())
+        self._tell()
+
+    async def retire(self, lane: str, why: str) -> None:
+        """An endpoint told a caller that this lane's key is dead."""
+        self._board.retire(lane, why)
+        self._tell()
+
+    async def put_in(self, keys: KeySet, limits: Mapping[str, Limits]) -> None:
+        """The keys from now on, and the limits of all lanes that have any. May be said again."""
+        for name, limit in limits.items():
+            if name not in self._keys:
+                self._keys[name] = KeyAccount(*limit)
+                if self._restarted:
+                    self._keys[name].assume_used(time.monotonic())
+        self._board.put_in(keys)
+        self._tell()
+
+    async def watch(self, version: int) -> News:
+        """What stands on the board, once it is another version than this or some time has passed."""
+        if self._board.version == version:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), _WATCH_S)
+        return self._board.news(time.monotonic())
+
+    def _tell(self) -> None:
+        told, self._changed = self._changed, asyncio.Event()
+        told.set()
+
+    async def lease(self, holder: str, spent: float, returned: float, needed: float) -> Lease:
         """See `Fund.ask`. `Halt` where the ledger cannot be written."""
         assert self._fund is not None
         before = self._fund.accounts[holder].leased if holder in self._fund.accounts else 0.0
@@ -65,11 +104,11 @@ class KeyBroker:
             self._save(self._fund)
         return lease
 
-    def spent(self) -> float:
+    async def spent(self) -> float:
         """USD that are known to be spent, in all sessions."""
         return self._fund.spent if self._fund else 0.0
 
-    def pid(self) -> int:
+    async def pid(self) -> int:
         """The process, for tests that end it."""
         return os.getpid()
 

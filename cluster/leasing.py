@@ -10,7 +10,7 @@ from typing import Any
 
 from ray.exceptions import RayActorError
 
-from cluster.keys import Lane
+from cluster.lanes import Lane
 from cluster.leases import Grant
 
 log = logging.getLogger(__name__)

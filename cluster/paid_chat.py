@@ -1,4 +1,4 @@
-"""The chat model that a caller works with: journal first, then a lane of a key, then retries by class of error.
+"""The chat model that pays: a lane of a key for each call, then retries by class of error.
 
 One place owns retrying: the client's own retries are off. Waiting for a permit is never a timeout, and a 429 delays a
 call without using up its tries.
@@ -12,18 +12,16 @@ import random
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cluster.chat import ChatAnswer, ChatModel, ChatRequest, Usage
-from cluster.errors import CallFailed, FailureKind, Halt
-from cluster.journal import JournalReader, JournalWriter, call_key
-from cluster.keys import Lane, Lanes, Out, Wait
-from cluster.retry import Action, Trouble, Verdict, backoff_s, judge, may_be_paid
-from cluster.slots import Ticket
+from cluster.chat import ChatAnswer, ChatRequest
+from cluster.errors import CallFailed, Halt
+from cluster.lanes import Lane, Lanes, Out, Permit
+from cluster.retry import Action, Trouble, backoff_s, judge, may_be_paid
 from cluster.spending import Spending, Unlimited, prompt_tokens
 
 if TYPE_CHECKING:
+    from cluster.key_news import KeyNews
     from cluster.leasing import Leasing
     from cluster.meter import Tally
     from cluster.transport import Transport
@@ -31,21 +29,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TRIES = 5
-OUTAGE_PATIENCE_S = 120.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Permit:
-    """One call's place on a lane."""
-
-    lane: Lane
-    ticket: Ticket | None
-    at: float
+PATIENCE_S = 600.0
 
 
 class PaidChat:
-    """Asks endpoints, through lanes. Raises `CallFailed` when this call is lost, `Halt` when no lane is left, nobody
-    answered on any of them for `outage_patience_s` seconds, or the budget is spent."""
+    """Asks endpoints, through lanes. Raises `CallFailed` when this call is lost, and `Halt` when the budget is spent,
+    no key is left, or no endpoint answered for `patience_s` seconds. Keys that can be exchanged are waited for as long.
+    """
 
     def __init__(
         self,
@@ -53,29 +43,35 @@ class PaidChat:
         transport: Transport,
         tally: Tally,
         clock: Callable[[], float] = time.monotonic,
-        outage_patience_s: float = OUTAGE_PATIENCE_S,
+        patience_s: float = PATIENCE_S,
         spending: Spending | None = None,
         leasing: Leasing | None = None,
+        news: KeyNews | None = None,
     ) -> None:
         self._lanes, self._transport, self._tally, self._clock = lanes, transport, tally, clock
-        self._patience_s, self._spending = outage_patience_s, spending or Unlimited()
-        self._leasing, self._waiting = leasing, 0
+        self._patience_s, self._spending = patience_s, spending or Unlimited()
+        self._leasing, self._news, self._waiting = leasing, news, 0
         self._waking: set[asyncio.Task[None]] = set()
         self._silent_since: float | None = None
+        self._keyless_since: float | None = None
         self._gone = ""
+        self._noted = False
         self._released = asyncio.Condition()
 
     async def answer(self, request: ChatRequest) -> ChatAnswer:
-        tries, worst = 0, self._spending.worst(request)
+        if self._news:
+            self._news.listen(self._lanes, self._wake_all)
+        worst = self._spending.worst(request)
         tokens = prompt_tokens(request) + request.max_tokens if self._leasing else 0
+        lost_on: list[Lane] = []
         while True:
-            permit = await self._permit(worst, tokens)
+            permit = await self._permit(worst, tokens, lost_on)
             try:
                 answer = await self._transport.send(permit.lane, request)
             except Trouble as trouble:
                 self._spending.release(worst, may_be_paid(trouble))
-                await self._free(permit, may_be_paid(trouble))
-                tries += await self._after(permit, trouble, judge(trouble), tries)
+                if await self._is_lost(permit, trouble, len(lost_on)):
+                    lost_on.append(permit.lane)
                 continue
             except BaseException:
                 self._spending.release(worst, may_be_paid=True)
@@ -85,7 +81,7 @@ class PaidChat:
             await self._settle(permit, answer, tokens)
             return answer
 
-    async def _permit(self, worst: float, tokens: int) -> _Permit:
+    async def _permit(self, worst: float, tokens: int, lost_on: list[Lane]) -> Permit:
         """A lane, counted in flight, and `worst` USD reserved: both in one turn of the loop, or neither."""
         while True:
             if self._gone:
@@ -93,19 +89,41 @@ class PaidChat:
             if not self._spending.covers(worst):
                 await self._fill(worst)
                 continue
-            now = self._clock()
-            chosen = self._lanes.choose(now, tokens)
-            if isinstance(chosen, Lane):
+            chosen = self._lanes.choose(self._clock(), tokens, lost_on)
+            if isinstance(chosen, Permit):
                 self._spending.reserve(worst)
-                permit = _Permit(chosen, chosen.ticket, now)
-                if chosen.slots and self._waiting:
+                if chosen.lane.slots and self._waiting:
                     self._wake_next()
-                return permit
+                if self._noted:
+                    self._note("")
+                return chosen
             if isinstance(chosen, Out):
-                raise Halt(f"no usable key is left ({chosen.reason}); put in a working one and run again")
+                await self._sleep_until(self._keyless(chosen))
+                continue
             if chosen.ask and self._leasing:
                 self._leasing.ask(chosen.ask, self._waiting + 1, tokens, self._wake)
-            await self._sleep_until(chosen)
+            if chosen.resting and chosen.until and not self._silent_since:
+                self._note(f"all rest until {self._time_of_day(chosen.until)}")
+            await self._sleep_until(chosen.until)
+
+    def _keyless(self, out: Out) -> float:
+        """Until when to wait for another key; `Halt` where none can come, or none came."""
+        now = self._clock()
+        self._keyless_since = now if self._keyless_since is None else self._keyless_since
+        until = self._keyless_since + (self._patience_s if self._news and self._lanes.rotate else 0.0)
+        if now >= until:
+            raise Halt(f"no usable key is left ({out.reason}); put in a working one and run again")
+        self._note(f"none is usable; put a working one into its file before {self._time_of_day(until)}")
+        return until
+
+    def _note(self, text: str) -> None:
+        self._noted = bool(text)
+        if not text:
+            self._keyless_since = None
+        self._tally.note("keys", text)
+
+    def _time_of_day(self, at: float) -> str:
+        return time.strftime("%H:%M:%S", time.localtime(time.time() + at - self._clock()))
 
     async def _fill(self, worst: float) -> None:
         """Who goes without takes nobody's place along: the next is woken, to be served or to hear the same."""
@@ -121,29 +139,28 @@ class PaidChat:
         self._waking.add(task)
         task.add_done_callback(self._waking.discard)
 
-    async def _sleep_until(self, wait: Wait) -> None:
+    async def _sleep_until(self, until: float | None) -> None:
         self._waiting += 1
         try:
             async with self._released:
-                seconds = None if wait.until is None else max(0.001, wait.until - self._clock())
+                seconds = None if until is None else max(0.001, until - self._clock())
                 await asyncio.wait_for(self._released.wait(), seconds)
         except TimeoutError:
             return
         finally:
             self._waiting -= 1
 
-    async def _settle(self, permit: _Permit, answer: ChatAnswer, most: int) -> None:
+    async def _settle(self, permit: Permit, answer: ChatAnswer, most: int) -> None:
         """Where the endpoint told no tokens, the call used all that it may have."""
         used = answer.usage.prompt_tokens + answer.usage.completion_tokens
-        self._lanes.settle(permit.lane, self._clock(), used or (most if permit.ticket else 0), permit.ticket, permit.at)
+        self._lanes.answered(permit, self._clock(), used or (most if permit.ticket else 0))
         self._return_unused(permit.lane)
-        self._heard()
-        await self._wake(2)  # its own place, and one more where the lane has grown
+        await self._wake(sys.maxsize if self._heard(permit.lane) else 2)  # its own place, and one if the lane has grown
 
-    async def _free(self, permit: _Permit, may_be_paid: bool) -> None:
-        self._lanes.give_back(permit.lane, None if may_be_paid else permit.ticket)
+    async def _free(self, permit: Permit, may_be_paid: bool, waiters: int = 1) -> None:
+        self._lanes.give_back(permit, may_be_paid)
         self._return_unused(permit.lane)
-        await self._wake()
+        await self._wake(waiters)
 
     def _return_unused(self, lane: Lane) -> None:
         if self._leasing and lane.slots:
@@ -153,102 +170,73 @@ class PaidChat:
         async with self._released:
             self._released.notify(waiters)
 
-    async def _wake_where_out(self, lane: Lane) -> None:
-        """When an endpoint goes out, all who wait may be served by a later one, or have to hear that there is none."""
-        if self._lanes.is_out(lane.endpoint, self._clock()):
-            await self._wake(waiters=sys.maxsize)
+    async def _wake_all(self) -> None:
+        await self._wake(sys.maxsize)
 
-    async def _after(self, permit: _Permit, trouble: Trouble, verdict: Verdict, tries: int) -> int:
-        """Carry out the verdict; returns 1 if this attempt counts as a try, and raises if it was the last."""
-        lane, now = permit.lane, self._clock()
+    async def _is_lost(self, permit: Permit, trouble: Trouble, tries: int) -> bool:
+        """Carry out the verdict; returns whether this attempt counts as a try, and raises if it was the last."""
+        verdict, lane, now = judge(trouble), permit.lane, self._clock()
         self._tally.add(**{f"trouble_{verdict.action}": 1})
-        if trouble.connected:
-            self._heard()
+        blamed = False
+        if verdict.action in (Action.OUTAGE, Action.RETRY):
+            gone = verdict.action is Action.OUTAGE
+            blamed = self._lanes.lost(permit, now, gone, trouble.retry_after_s)
+            if blamed:
+                self._silent(lane, trouble, now)
+        else:
+            self._heard(lane)
         if verdict.action is Action.COOL:
-            until = self._lanes.cool(lane, now, trouble.retry_after_s, permit.at)
-            log.info("%s rests %.1f s after 429", lane.key_name, until - now)
-            self._tally.add(throttled=1)
-            await self._wake_where_out(lane)
-            return 0
-        if verdict.action is Action.RETIRE:
-            self._lanes.retire(lane, f"HTTP {trouble.status}{f' {trouble.code}' if trouble.code else ''}")
-            self._tally.note(f"key {lane.key_name}", f"retired: HTTP {trouble.status}")
-            await self._wake_where_out(lane)
-            return 0
-        if verdict.action is Action.OUTAGE:
-            self._outage(lane, trouble, now)
-            await self._wake_where_out(lane)
-            if self._gone:
-                raise Halt(self._gone)
-            return 0
+            self._cool(permit, trouble, now)
+        elif verdict.action is Action.RETIRE:
+            self._retire(lane, trouble)
+        # when an endpoint goes out, all who wait may be served by a later one, or have to hear that there is none
+        out = self._lanes.is_out(lane.endpoint, now)
+        await self._free(permit, may_be_paid(trouble), sys.maxsize if out else 1)
+        if self._gone:
+            raise Halt(self._gone)
+        if verdict.action in (Action.COOL, Action.RETIRE) or (blamed and not permit.probe) or not trouble.connected:
+            return False
         if verdict.action is Action.FAIL or tries + 1 >= TRIES:
             raise CallFailed(verdict.kind, trouble.message, tries + 1)
         self._tally.add(retries=1)
         await asyncio.sleep(backoff_s(tries + 1, random.random()))
-        return 1
+        return True
 
-    def _heard(self) -> None:
+    def _cool(self, permit: Permit, trouble: Trouble, now: float) -> None:
+        before = permit.lane.ready_at
+        until = self._lanes.cool(permit, now, trouble.retry_after_s)
+        self._tally.add(throttled=1)
+        if until > before:
+            log.info("%s rests %.1f s after 429", permit.lane.key_name, until - now)
+            if self._news:
+                self._news.rests(permit.lane.name, until - now)
+
+    def _retire(self, lane: Lane, trouble: Trouble) -> None:
+        why = f"HTTP {trouble.status}{f' {trouble.code}' if trouble.code else ''}"
+        lane.retired = why
+        self._tally.note(f"key {lane.key_name}", f"retired: HTTP {trouble.status}")
+        if self._news:
+            self._news.is_retired(lane.name, why)
+
+    def _heard(self, lane: Lane) -> bool:
+        """An endpoint answered something. Returns whether it had been out until now."""
         if self._silent_since is not None:
             self._silent_since, self._gone = None, ""
             self._tally.note("endpoint", "")
+        return self._lanes.heard(lane)
 
-    def _outage(self, lane: Lane, trouble: Trouble, now: float) -> None:
-        self._lanes.cool_endpoint(lane, now)
+    def _silent(self, lane: Lane, trouble: Trouble, now: float) -> None:
         self._silent_since = now if self._silent_since is None else self._silent_since
-        self._tally.note("endpoint", f"nobody answers at {lane.endpoint.base_url}; waiting")
+        url = lane.endpoint.base_url
+        what = f"HTTP {trouble.status} from {url}" if trouble.status else f"nobody answers at {url}"
+        self._tally.note("endpoint", f"{what}; waiting")
         if now - self._silent_since >= self._patience_s:
-            self._gone = f"nobody answers: {trouble.message}; start the endpoint and run again"
+            self._gone = f"{what}: {trouble.message}; start the endpoint and run again"
 
     async def catch_up(self) -> None:
         return None
 
     async def close(self) -> None:
+        if self._news:
+            await self._news.close()
         await self._transport.close()
-
-
-class JournaledChat:
-    """Writes every answer before anybody reads it, and answers from the journal what was paid for before."""
-
-    def __init__(self, paid: ChatModel, reader: JournalReader, writer: JournalWriter, tally: Tally) -> None:
-        self._paid, self._reader, self._writer, self._tally = paid, reader, writer, tally
-        self._catching_up = asyncio.Lock()
-        self._on_the_wire: dict[bytes, asyncio.Task[ChatAnswer]] = {}
-
-    async def answer(self, request: ChatRequest) -> ChatAnswer:
-        key = call_key(request.canonical(), request.item)
-        if (kept := self._reader.get(key)) is not None:
-            self._tally.add(journal_hits=1)
-            return _restore(kept)
-        if key not in self._on_the_wire:
-            task = asyncio.get_running_loop().create_task(self._pay(key, request))
-            self._on_the_wire[key] = task
-            task.add_done_callback(lambda _: self._on_the_wire.pop(key, None))
-        return _checked(await asyncio.shield(self._on_the_wire[key]))
-
-    async def _pay(self, key: bytes, request: ChatRequest) -> ChatAnswer:
-        """One payment for all who ask at the same time; goes on to the journal though they be cancelled."""
-        answer = await self._paid.answer(request)
-        self._writer.append(key, request.item, answer.record())
-        self._tally.add(**answer.usage.counts())
-        return answer
-
-    async def catch_up(self) -> None:
-        async with self._catching_up:
-            await asyncio.to_thread(self._reader.catch_up)
-
-    async def close(self) -> None:
-        await self._paid.close()
-        self._writer.close()
-
-
-def _restore(kept: dict[str, object]) -> ChatAnswer:
-    usage = kept["usage"]
-    assert isinstance(usage, dict)
-    return _checked(ChatAnswer(str(kept["text"]), str(kept["model"]), str(kept["finish_reason"]), Usage(**usage)))
-
-
-def _checked(answer: ChatAnswer) -> ChatAnswer:
-    if not answer.text.strip():
-        kind = FailureKind.TRUNCATED if answer.finish_reason == "length" else FailureKind.EMPTY
-        raise CallFailed(kind, f"{answer.model} answered no text (finish_reason {answer.finish_reason})")
-    return answer

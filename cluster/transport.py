@@ -24,7 +24,8 @@ from yarl import URL
 
 from cluster.chat import ChatAnswer, ChatRequest
 from cluster.dialect import Dialect, Known, is_refusal, next_dialect
-from cluster.keys import Endpoint, Lane, Secret
+from cluster.keys import Endpoint, Secret
+from cluster.lanes import Lane
 from cluster.retry import Trouble
 from cluster.wire import body_of, one_line, read_answer, read_refusal
 

@@ -11,17 +11,32 @@ from cluster.keys import Endpoint, Price, Secret
 from pipelines.settings import EndpointSettings, PriceSettings, Settings
 from pipelines.wrong_settings import near
 
+Labels = dict[str, str]
+"""What each key of an endpoint is called in messages, and by the fleet: the place where it was first found."""
 
-def resolve_keys(endpoint: EndpointSettings, name: str) -> list[tuple[str, Secret]]:
-    """The endpoint's keys by the names that they go by; `UserError` naming the variable or file that holds none."""
-    found: dict[str, str] = {}
+
+def resolve_keys(endpoint: EndpointSettings, name: str, labels: Labels | None = None) -> list[tuple[str, Secret]]:
+    """The endpoint's keys by what they are called, each once, new ones added to `labels`; `UserError` naming the
+    variable or file that holds none."""
+    labels = {} if labels is None else labels
+    found: dict[str, None] = {}
     for reference in endpoint.keys:
         kind, _, place = reference.partition(":")
         for label, value in _from_environment(place, name) if kind == "env" else _from_file(place, name):
-            found.setdefault(value, label)
+            found[value] = None
+            if value not in labels:
+                labels[value] = _unused(label, labels)
     if not found:
         return [(f"{name} (no key)", Secret("none"))]
-    return [(label, Secret(value)) for value, label in found.items()]
+    return [(labels[value], Secret(value)) for value in found]
+
+
+def _unused(label: str, labels: Labels) -> str:
+    taken, name, at = set(labels.values()), label, 1
+    while name in taken:
+        at += 1
+        name = f"{label} ({at})"
+    return name
 
 
 def _from_environment(variable: str, name: str) -> list[tuple[str, str]]:
@@ -45,14 +60,16 @@ def _from_file(place: str, name: str) -> list[tuple[str, str]]:
     return keys
 
 
-def endpoints(settings: Settings) -> list[Endpoint]:
-    """The endpoints with their keys, as callers take them."""
+def endpoints(settings: Settings, labels: dict[str, Labels] | None = None) -> list[Endpoint]:
+    """The endpoints with their keys, as callers take them; `labels` by the endpoints' names go on from call to call."""
+    labels = {} if labels is None else labels
+    named = [(f"llm.endpoints[{at}]", one) for at, one in enumerate(settings.llm.endpoints)]
     return [
         Endpoint(
-            name=f"llm.endpoints[{at}]",
+            name=name,
             base_url=one.base_url,
             model=one.model,
-            keys=resolve_keys(one, f"llm.endpoints[{at}]"),
+            keys=resolve_keys(one, name, labels.setdefault(name, {})),
             roles={str(role): model for role, model in settings.llm.roles.items()},
             requests_per_minute=one.requests_per_minute,
             tokens_per_minute=one.tokens_per_minute,
@@ -60,9 +77,16 @@ def endpoints(settings: Settings) -> list[Endpoint]:
             weight=one.weight,
             batch=one.batch,
             price=price_of(one.price),
+            rotates=bool(key_files(one)),
         )
-        for at, one in enumerate(settings.llm.endpoints)
+        for name, one in named
     ]
+
+
+def key_files(endpoint: EndpointSettings) -> list[Path]:
+    """The files that hold keys of the endpoint."""
+    places = [reference.removeprefix("file:") for reference in endpoint.keys if reference.startswith("file:")]
+    return [Path(place).expanduser() for place in places]
 
 
 def price_of(price: PriceSettings | None) -> Price | None:

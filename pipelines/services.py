@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,12 @@ from actors.persona_pool import Links, PersonaPool
 from cluster.chat import ChatModel
 from cluster.errors import Halt, UserError
 from cluster.key_broker import Budget, KeyBroker
-from cluster.keys import Endpoint, Lanes, Secret, key_limits
+from cluster.keys import Endpoint, Secret, key_limits
+from cluster.lanes import Lanes
 from cluster.meter import Meter, Tally
 from cluster.named import Named, start
-from pipelines.endpoints import endpoints
+from pipelines.endpoints import Labels, endpoints
+from pipelines.key_watch import watched_keys
 from pipelines.settings import EMBEDDED, Settings
 
 FOREVER = -1
@@ -89,15 +91,18 @@ def chat_maker(
     def make(tally: Tally) -> ChatModel:
         from cluster.collector import collect_seldom
         from cluster.journal import JournalReader, JournalWriter
+        from cluster.journaled_chat import JournaledChat
+        from cluster.key_news import KeyNews
         from cluster.leasing import Leasing
-        from cluster.paid_chat import JournaledChat, PaidChat
+        from cluster.paid_chat import PaidChat
         from cluster.purse import LeasedSpending
         from cluster.transport import OpenAITransport
 
         spending = LeasedSpending(broker.handle(), targets, budget_usd) if broker and budget_usd else None
         leasing = Leasing(broker.handle(), time.monotonic) if broker else None
-        lanes = Lanes(targets, callers, leased=leasing is not None, adapt=True)
-        paid = PaidChat(lanes, OpenAITransport(timeout_s), tally, spending=spending, leasing=leasing)
+        news = KeyNews(broker.handle(), time.monotonic) if broker else None
+        lanes = Lanes(targets, callers, adapt=True)
+        paid = PaidChat(lanes, OpenAITransport(timeout_s), tally, spending=spending, leasing=leasing, news=news)
         collect_seldom()
         writer = JournalWriter(journal, writer_id=uuid.uuid4().hex[:12])
         return JournaledChat(paid, JournalReader(journal), writer, tally)
@@ -110,11 +115,12 @@ def services(settings: Settings, run_dir: Path, spent_before: float = 0.0) -> It
     """The actors, up; `UserError` where a model cannot be loaded. `spent_before` counts against the budget."""
     crew = _Crew(f"populace-{uuid.uuid4().hex[:12]}")
     limit = settings.llm.budget_usd
+    labels: dict[str, Labels] = {}
     try:
         meter = crew.start("meter", Meter, num_cpus=0)
         embedders, deduper = _dedup(settings, run_dir, crew)
-        targets, served = _with_embedded(endpoints(settings), crew)
-        broker = _broker(targets, limit, spent_before, run_dir, crew)
+        targets, served = _with_embedded(endpoints(settings, labels), crew)
+        broker = _broker(targets, limit, spent_before, run_dir, crew) if len(served) < len(targets) else None
         count = callers_needed(targets, settings.cluster.callers.min, settings.cluster.callers.max)
         make = chat_maker(targets, count, run_dir / "journal", settings.llm.timeout_s, broker, limit)
         callers = [
@@ -122,7 +128,8 @@ def services(settings: Settings, run_dir: Path, spent_before: float = 0.0) -> It
             for at in range(count)
         ]
         crew.wait(*[(name, "pid") for name in callers], *[(name, "size") for name in [deduper] if name])
-        yield Services(crew, Links(callers, embedders, deduper, meter), served)
+        with watched_keys(settings, labels, broker.handle(), meter.handle()) if broker else nullcontext():
+            yield Services(crew, Links(callers, embedders, deduper, meter), served)
     finally:
         crew.dismiss()
 
@@ -158,11 +165,9 @@ class _Crew:
 
 def _broker(
     targets: list[Endpoint], budget_usd: float | None, spent_before: float, run_dir: Path, crew: _Crew
-) -> Named | None:
-    """Who leases money and limits; None where there is neither."""
+) -> Named:
+    """Who leases money and limits, and tells callers of keys."""
     limits = key_limits(targets)
-    if not budget_usd and not limits:
-        return None
     budget = Budget(budget_usd, spent_before, run_dir / "budget.json") if budget_usd else None
     return crew.start("broker", KeyBroker, crew.namespace, budget, limits, num_cpus=0, **LASTING)
 

@@ -34,9 +34,11 @@ import openai
 from cluster.chat import ChatRequest, Role
 from cluster.collector import collect_seldom
 from cluster.journal import JournalReader, JournalWriter
-from cluster.keys import Endpoint, Lanes, Secret
+from cluster.journaled_chat import JournaledChat
+from cluster.keys import Endpoint, Secret
+from cluster.lanes import Lanes
 from cluster.meter import Tally
-from cluster.paid_chat import JournaledChat, PaidChat
+from cluster.paid_chat import PaidChat
 from cluster.transport import OpenAITransport
 
 try:
@@ -79,7 +81,7 @@ async def bare(url, in_flight):
 @asynccontextmanager
 async def transport(url, in_flight):
     way = OpenAITransport(60)
-    [[lane]] = Lanes([endpoint(url, in_flight)]).groups
+    [lane] = Lanes([endpoint(url, in_flight)])
 
     async def call(number):
         return (await way.send(lane, request(number))).text

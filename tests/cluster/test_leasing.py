@@ -10,7 +10,8 @@ import pytest
 from cluster.budget import Fund
 from cluster.chat import ChatAnswer, ChatRequest, Role, Usage
 from cluster.errors import Halt
-from cluster.keys import Endpoint, Lanes, Price, Secret, key_limits
+from cluster.keys import Endpoint, Price, Secret, key_limits
+from cluster.lanes import Lanes
 from cluster.leases import KeyAccount
 from cluster.leasing import Leasing
 from cluster.meter import Tally
@@ -102,7 +103,7 @@ async def fleet(one: Endpoint, callers: int, calls: int, transport: Transport, b
     broker, clock = Broker([one], budget_usd), asyncio.get_running_loop().time
     chats = [
         PaidChat(
-            Lanes([one], callers, leased=True, adapt=True),
+            Lanes([one], callers, adapt=True),
             transport,
             Tally(None),
             clock,

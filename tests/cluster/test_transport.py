@@ -10,7 +10,8 @@ import pytest
 
 from cluster.chat import ChatAnswer, ChatRequest, Role, Usage
 from cluster.dialect import Dialect, Form, Known, is_refusal, next_dialect
-from cluster.keys import Endpoint, Lane, Lanes, Price, Secret
+from cluster.keys import Endpoint, Price, Secret
+from cluster.lanes import Lane, Lanes
 from cluster.retry import Action, Trouble, judge
 from cluster.transport import OpenAITransport
 from cluster.wire import body_of, read_answer, read_refusal
@@ -26,7 +27,7 @@ def request(number: int = 1, schema: dict[str, object] | None = None, text: str 
 
 
 def lane_to(url: str, key: str = KEY, **settings: object) -> Lane:
-    [[lane]] = Lanes([Endpoint("e", url, "m", [("one", Secret(key))], **settings)]).groups
+    [lane] = Lanes([Endpoint("e", url, "m", [("one", Secret(key))], **settings)])
     return lane
 
 

@@ -14,7 +14,8 @@ import ray
 from cluster.chat import ChatAnswer, ChatRequest, Role, Usage
 from cluster.errors import Halt
 from cluster.key_broker import Budget, KeyBroker
-from cluster.keys import Endpoint, Lanes, Price, Secret, key_limits
+from cluster.keys import Endpoint, Price, Secret, key_limits
+from cluster.lanes import Lanes
 from cluster.leases import VALID_S
 from cluster.leasing import Leasing
 from cluster.meter import Tally
@@ -56,7 +57,7 @@ class Caller:
         self._transport = Transport()
         handle = broker.handle()
         spending = LeasedSpending(handle, [endpoint], budget_usd) if budget_usd else None
-        lanes = Lanes([endpoint], 4, leased=True, adapt=True)
+        lanes = Lanes([endpoint], 4, adapt=True)
         leasing = Leasing(handle, time.monotonic)
         self._chat = PaidChat(lanes, self._transport, Tally(None), spending=spending, leasing=leasing)
 

@@ -425,6 +425,20 @@ def test_a_key_given_twice_counts_once(tmp_path, monkeypatch):
     assert found == [("env:MY_KEY", "sk-one"), (f"file:{path} line 2", "sk-two")]
 
 
+def test_a_key_keeps_its_name_when_its_file_is_read_again_and_no_other_gets_it(tmp_path):
+    path, labels = tmp_path / "keys.txt", {}
+    endpoint = EndpointSettings(base_url="http://h/v1", model="m", keys=[f"file:{path}"])
+
+    def read(*lines: str) -> list[tuple[str, str]]:
+        path.write_text("\n".join(lines))
+        found = resolve_keys(endpoint, "llm.endpoints[0]", labels)
+        return [(name.removeprefix(f"file:{path} "), secret.reveal()) for name, secret in found]
+
+    assert read("sk-one", "sk-two") == [("line 1", "sk-one"), ("line 2", "sk-two")]
+    assert read("sk-new", "sk-one") == [("line 1 (2)", "sk-new"), ("line 1", "sk-one")]
+    assert read("sk-two") == [("line 2", "sk-two")]
+
+
 def test_a_file_below_the_home_folder_is_found(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "keys.txt").write_text("sk-one\n")

@@ -1,0 +1,61 @@
+"""The chat model that never pays twice: journal first, and every paid answer on the disk before anybody reads it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from cluster.chat import ChatAnswer, ChatModel, ChatRequest, Usage
+from cluster.errors import CallFailed, FailureKind
+from cluster.journal import JournalReader, JournalWriter, call_key
+
+if TYPE_CHECKING:
+    from cluster.meter import Tally
+
+
+class JournaledChat:
+    """Writes every answer before anybody reads it, and answers from the journal what was paid for before."""
+
+    def __init__(self, paid: ChatModel, reader: JournalReader, writer: JournalWriter, tally: Tally) -> None:
+        self._paid, self._reader, self._writer, self._tally = paid, reader, writer, tally
+        self._catching_up = asyncio.Lock()
+        self._on_the_wire: dict[bytes, asyncio.Task[ChatAnswer]] = {}
+
+    async def answer(self, request: ChatRequest) -> ChatAnswer:
+        key = call_key(request.canonical(), request.item)
+        if (kept := self._reader.get(key)) is not None:
+            self._tally.add(journal_hits=1)
+            return _restore(kept)
+        if key not in self._on_the_wire:
+            task = asyncio.get_running_loop().create_task(self._pay(key, request))
+            self._on_the_wire[key] = task
+            task.add_done_callback(lambda _: self._on_the_wire.pop(key, None))
+        return _checked(await asyncio.shield(self._on_the_wire[key]))
+
+    async def _pay(self, key: bytes, request: ChatRequest) -> ChatAnswer:
+        """One payment for all who ask at the same time; goes on to the journal though they be cancelled."""
+        answer = await self._paid.answer(request)
+        self._writer.append(key, request.item, answer.record())
+        self._tally.add(**answer.usage.counts())
+        return answer
+
+    async def catch_up(self) -> None:
+        async with self._catching_up:
+            await asyncio.to_thread(self._reader.catch_up)
+
+    async def close(self) -> None:
+        await self._paid.close()
+        self._writer.close()
+
+
+def _restore(kept: dict[str, object]) -> ChatAnswer:
+    usage = kept["usage"]
+    assert isinstance(usage, dict)
+    return _checked(ChatAnswer(str(kept["text"]), str(kept["model"]), str(kept["finish_reason"]), Usage(**usage)))
+
+
+def _checked(answer: ChatAnswer) -> ChatAnswer:
+    if not answer.text.strip():
+        kind = FailureKind.TRUNCATED if answer.finish_reason == "length" else FailureKind.EMPTY
+        raise CallFailed(kind, f"{answer.model} answered no text (finish_reason {answer.finish_reason})")
+    return answer
