@@ -17,6 +17,7 @@ from cluster.chat import ChatAnswer, ChatRequest, Usage
 from cluster.dialect import Dialect, Form
 from cluster.keys import Endpoint, Secret
 from cluster.retry import DEAD_KEY_CODES, Trouble, told_wait_s
+from cluster.schema import with_schema
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionMessageParam
@@ -40,9 +41,12 @@ def body_of(request: ChatRequest, model: str, dialect: Dialect) -> bytes:
 
 
 def _params(request: ChatRequest, model: str, dialect: Dialect) -> CompletionCreateParamsNonStreaming:
+    schema, messages = request.schema, request.messages
+    if schema is not None and dialect.form is not Form.JSON_SCHEMA:
+        messages = with_schema(messages, schema)
     params: CompletionCreateParamsNonStreaming = {
         "model": model,
-        "messages": cast("list[ChatCompletionMessageParam]", list(request.messages)),
+        "messages": cast("list[ChatCompletionMessageParam]", list(messages)),
     }
     if "temperature" not in dialect.left_out:
         params["temperature"] = request.temperature
@@ -52,13 +56,12 @@ def _params(request: ChatRequest, model: str, dialect: Dialect) -> CompletionCre
         params["max_completion_tokens"] = request.max_tokens
     else:
         params["max_tokens"] = request.max_tokens
-    if request.schema is not None and dialect.form is Form.JSON_SCHEMA:
-        schema = cast("dict[str, object]", request.schema)
+    if schema is not None and dialect.form is Form.JSON_SCHEMA:
         params["response_format"] = {
             "type": "json_schema",
-            "json_schema": {"name": "answer", "strict": True, "schema": schema},
+            "json_schema": {"name": "answer", "strict": True, "schema": cast("dict[str, object]", schema)},
         }
-    elif request.schema is not None and dialect.form is Form.JSON_OBJECT:
+    elif schema is not None and dialect.form is Form.JSON_OBJECT:
         params["response_format"] = {"type": "json_object"}
     return params
 

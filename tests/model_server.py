@@ -57,6 +57,8 @@ NAMED_FAULTS = (
     "empty",  # 200, content ""
     "prose",  # a sentence where JSON was asked for
     "fenced",  # JSON in a Markdown fence
+    "sloppy",  # JSON with words around it and commas where none belong
+    "misfit",  # JSON of another shape than was asked for
     "short",  # arrays half as long as asked for
     "slow",  # `slow_s` more latency
     "hang",  # no answer for `hang_s`
@@ -427,6 +429,8 @@ class ModelServer:
             return self._refuse(call, "404", f"The model `{asked.model}` does not exist.")
         if param := asked.uses(options.refuse):
             return self._refuse(call, "400", f"'{param}' is not supported with this model.", param)
+        if asked.form == "json_object" and not asked.mentions_json():
+            return self._refuse(call, "400", "'messages' must contain the word 'json' to use json_object.", "messages")
         fault = self._choose_fault(call, asked)
         if fault and fault.isdigit() and int(fault) < 500:
             return self._refuse(call, fault)
@@ -699,12 +703,18 @@ class Asked:
     def mentions(self, marker: str) -> bool:
         return any(marker in text for _, text in self.texts)
 
+    @property
+    def form(self) -> str:
+        return str((self.body.get("response_format") or {}).get("type", "text"))
+
+    def mentions_json(self) -> bool:
+        return any("json" in text.lower() for _, text in self.texts)
+
     def uses(self, refused: list[str]) -> str | None:
         """The first of the `refused` fields, or response formats, that this request has."""
         if not refused:
             return None
-        kind = (self.body.get("response_format") or {}).get("type")
-        if kind in refused:
+        if self.form in refused:
             return "response_format"
         return next((name for name in refused if self.body.get(name) is not None), None)
 
@@ -749,21 +759,34 @@ class Asked:
         return {"index": number, "message": message, "logprobs": None, "finish_reason": finish}
 
     def _text(self, draw: Draw, fault: str) -> str:
-        form = self.body.get("response_format") or {}
-        kind = form.get("type", "text")
         if fault == "prose":
             return self._chat(draw)
-        if kind == "json_schema":
-            schema = form["json_schema"]["schema"]
+        if schema := self._schema():
             value = Filled(schema, draw, short=fault == "short").value(schema)
         elif (by_word := self._personas_by_word(draw, short=fault == "short")) is not None:
             value = by_word
-        elif kind == "json_object":
+        elif self.form == "json_object":
             value = {"answer": self._chat(draw)}
         else:
             return self._chat(draw)
+        if fault == "misfit":
+            value = {"answer": value}
         text = json.dumps(value, ensure_ascii=False)
+        if fault == "sloppy":
+            return f"Sure! {text[:-1]},{text[-1]}\n\nDoes that help?"
         return f"Here you are:\n```json\n{text}\n```" if fault == "fenced" else text
+
+    def _schema(self) -> dict[str, Any] | None:
+        """The schema of the response format, or else the one of an object that the last message quotes."""
+        if self.form == "json_schema":
+            return self.body["response_format"]["json_schema"]["schema"]
+        last = self.texts[-1][1]
+        for brace in re.finditer(r"\{", last):
+            with contextlib.suppress(ValueError):
+                found, _ = json.JSONDecoder().raw_decode(last, brace.start())
+                if found.get("type") == "object" and "properties" in found:
+                    return found
+        return None
 
     def _personas_by_word(self, draw: Draw, short: bool) -> object:
         """Personas where the end of the last or of the first message asks for them as JSON; else None."""
