@@ -18,23 +18,9 @@ if TYPE_CHECKING:
 
 Schema = Mapping[str, object]
 
-_KEPT = frozenset(
-    [
-        "type",
-        "description",
-        "enum",
-        "const",
-        "pattern",
-        "multipleOf",
-        "minimum",
-        "maximum",
-        "exclusiveMinimum",
-        "exclusiveMaximum",
-        "minItems",
-        "maxItems",
-    ]
-)
-_FORMATS = frozenset(["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"])
+_BOUNDS = {"multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minItems", "maxItems"}
+_KEPT = {"type", "description", "enum", "const", "pattern", *_BOUNDS}
+_FORMATS = {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"}
 _ASK = "Answer with JSON alone, without any other text, that fits this JSON schema:\n{schema}"
 
 

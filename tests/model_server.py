@@ -62,10 +62,24 @@ NAMED_FAULTS = (
     "short",  # arrays half as long as asked for
     "slow",  # `slow_s` more latency
     "hang",  # no answer for `hang_s`
+    "gemini_key",  # what providers say in their own words, see `_IN_OTHER_WORDS`
+    "gemini_busy",
+    "openrouter_credits",
+    "openrouter_moderated",
+    "openrouter_busy",
+    "openrouter_busy_200",
+    "openrouter_choice",
+    "azure_busy",
+    "anthropic_busy",
+    "loading",
+    "ollama_404",
+    "vllm_400",
 )
 """A fault is one of these names, or an HTTP status from 400 to 599 as a string."""
 
-_UNUSABLE = frozenset({"reset", "truncated", "html_200", "error_200", "no_choices"})
+_UNUSABLE = frozenset(
+    {"reset", "truncated", "html_200", "error_200", "no_choices", "openrouter_busy_200", "openrouter_choice"}
+)
 """200s that bring the client nothing: not counted as paid."""
 
 _RETRY_AFTER_FORMS = ("seconds", "ms", "date", "reset", "none")
@@ -436,6 +450,8 @@ class ModelServer:
             return self._refuse(call, fault)
         if fault in ("insufficient_quota", "content_filter_400"):
             return self._refuse(call, fault)
+        if fault in _IN_OTHER_WORDS:
+            return self._say(call, fault)
         try:
             body = asked.answer(fault, options)
         except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
@@ -543,6 +559,13 @@ class ModelServer:
             headers |= self._cool(call, wait_s)
         return _error(status, message or said, kind, code, param, headers)
 
+    def _say(self, call: Call, fault: str) -> web.Response:
+        """A provider's own words; `{reset}` in them is 40 s from now, in Unix milliseconds."""
+        status, headers, text = _IN_OTHER_WORDS[fault]
+        call.status, call.fault, call.completion_tokens = status, fault, 0
+        body = text.replace("{reset}", str(int((time.time() + 40) * 1000)))
+        return web.Response(status=status, text=body, content_type="application/json", headers=headers)
+
     def _cool(self, call: Call, wait_s: float | None) -> dict[str, str]:
         now, form = time.monotonic(), self.options.retry_after_form
         if wait_s is None:
@@ -622,6 +645,69 @@ _REFUSALS: dict[str, tuple[int, str, str | None, str]] = {
     "insufficient_quota": (429, "insufficient_quota", "insufficient_quota", "You exceeded your current quota."),
     "content_filter_400": (400, "invalid_request_error", "content_filter", "The prompt triggered content management."),
     "503": (503, "server_error", None, "The engine is currently overloaded, please try again later."),
+}
+
+
+_GOOGLE = "type.googleapis.com/google.rpc"
+_IN_OTHER_WORDS: dict[str, tuple[int, dict[str, str], str]] = {
+    "gemini_key": (
+        400,
+        {},
+        '[{"error": {"code": 400, "message": "API key not valid. Please pass a valid API key.", "status":'
+        f' "INVALID_ARGUMENT", "details": [{{"@type": "{_GOOGLE}.ErrorInfo", "reason": "API_KEY_INVALID", "domain":'
+        ' "googleapis.com", "metadata": {"service": "generativelanguage.googleapis.com"}}]}}]',
+    ),
+    "gemini_busy": (
+        429,
+        {},
+        '[{"error": {"code": 429, "message": "You exceeded your current quota.", "status": "RESOURCE_EXHAUSTED",'
+        f' "details": [{{"@type": "{_GOOGLE}.QuotaFailure", "violations": [{{"quotaId": "PerMinute"}}]}},'
+        f' {{"@type": "{_GOOGLE}.RetryInfo", "retryDelay": "34.5s"}}]}}}}]',
+    ),
+    "openrouter_credits": (
+        402,
+        {},
+        '{"error": {"message": "This request requires more credits.", "code": 402, "metadata": {"provider_name": null}}'
+        ', "user_id": "user_1"}',
+    ),
+    "openrouter_moderated": (
+        403,
+        {},
+        '{"error": {"code": 403, "message": "Your input was flagged", "metadata": {"reasons": ["violence"],'
+        ' "flagged_input": "…", "provider_name": "OpenAI", "model_slug": "m"}}}',
+    ),
+    "openrouter_busy": (
+        429,
+        {},
+        '{"error": {"message": "Rate limit exceeded: free-models-per-min. ", "code": 429, "metadata": {"headers":'
+        ' {"X-RateLimit-Limit": "20", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "{reset}"},'
+        ' "provider_name": null}}, "user_id": "user_1"}',
+    ),
+    "openrouter_busy_200": (200, {}, '{"error": {"message": "Provider returned error", "code": 429}}'),
+    "openrouter_choice": (
+        200,
+        {},
+        '{"id": "gen-1", "choices": [{"error": {"code": 502, "message": "Provider went away"}, "finish_reason":'
+        ' "error", "message": {"role": "assistant", "content": ""}}]}',
+    ),
+    "azure_busy": (
+        429,
+        {"retry-after-ms": "2500", "retry-after": "3"},
+        '{"error": {"code": "429", "message": "Requests have exceeded the token rate limit of your tier."}}',
+    ),
+    "anthropic_busy": (529, {}, '{"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}'),
+    "loading": (503, {}, '{"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}}'),
+    "ollama_404": (
+        404,
+        {},
+        '{"error": {"message": "model \'m\' not found", "type": "api_error", "param": null, "code": null}}',
+    ),
+    "vllm_400": (
+        400,
+        {},
+        '{"object": "error", "message": "This model\'s maximum context length is 4096 tokens.", "type":'
+        ' "BadRequestError", "param": null, "code": 400}',
+    ),
 }
 
 

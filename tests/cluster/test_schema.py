@@ -46,30 +46,9 @@ class Home(BaseModel):
     pet: Annotated[Cat | Dog, Field(discriminator="kind")]
 
 
-KNOWN = set(
-    [
-        "type",
-        "description",
-        "enum",
-        "const",
-        "pattern",
-        "format",
-        "multipleOf",
-        "minimum",
-        "maximum",
-        "exclusiveMinimum",
-        "exclusiveMaximum",
-        "minItems",
-        "maxItems",
-        "anyOf",
-        "properties",
-        "required",
-        "additionalProperties",
-        "items",
-        "$ref",
-        "$defs",
-    ]
-)
+BOUNDS = {"multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minItems", "maxItems"}
+SHAPES = {"type", "anyOf", "properties", "required", "additionalProperties", "items", "$ref", "$defs"}
+KNOWN = BOUNDS | SHAPES | {"description", "enum", "const", "pattern", "format"}
 
 
 def parts(schema: object) -> list[Mapping[str, Any]]:

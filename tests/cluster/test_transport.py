@@ -10,10 +10,12 @@ import pytest
 
 from cluster.chat import ChatAnswer, ChatRequest, Role, Usage
 from cluster.dialect import Dialect, Form, Known, is_refusal, next_dialect
+from cluster.errors import FailureKind
 from cluster.keys import Endpoint, Lane, Lanes, Price, Secret
-from cluster.retry import Action, Trouble, judge
+from cluster.refusal import read_refusal
+from cluster.retry import Action, Trouble, Verdict, judge
 from cluster.transport import OpenAITransport
-from cluster.wire import body_of, read_answer, read_refusal
+from cluster.wire import body_of, read_answer
 
 T = TypeVar("T")
 KEY = "sk-very-secret-9000"
@@ -168,6 +170,45 @@ def test_a_refusal_is_a_trouble_with_status_and_code(shared_server, fault, statu
     assert (trouble.status, trouble.code, trouble.is_api, trouble.connected) == (status, code, True, True)
     assert judge(trouble).action is action
     assert trouble.message
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "code", "action", "kind"),
+    [
+        ("gemini_key", 400, "API_KEY_INVALID", Action.RETIRE, FailureKind.REFUSED),
+        ("gemini_busy", 429, None, Action.COOL, FailureKind.EXHAUSTED),
+        ("openrouter_credits", 402, None, Action.RETIRE, FailureKind.REFUSED),
+        ("openrouter_moderated", 403, "content_filter", Action.FAIL, FailureKind.FILTERED),
+        ("openrouter_busy", 429, None, Action.COOL, FailureKind.EXHAUSTED),
+        ("openrouter_busy_200", 429, None, Action.COOL, FailureKind.EXHAUSTED),
+        ("openrouter_choice", 502, None, Action.RETRY, FailureKind.EXHAUSTED),
+        ("azure_busy", 429, "429", Action.COOL, FailureKind.EXHAUSTED),
+        ("anthropic_busy", 529, None, Action.RETRY, FailureKind.EXHAUSTED),
+        ("loading", 503, "unavailable_error", Action.OUTAGE, FailureKind.EXHAUSTED),
+        ("ollama_404", 404, None, Action.FAIL, FailureKind.REFUSED),
+        ("vllm_400", 400, None, Action.FAIL, FailureKind.REFUSED),
+    ],
+)
+def test_providers_are_understood_in_their_own_words(shared_server, fault, status, code, action, kind):
+    trouble = trouble_of(shared_server(share={fault: 1.0}).base_url)
+    assert (trouble.status, trouble.code, trouble.is_api) == (status, code, True)
+    assert judge(trouble) == Verdict(action, kind)
+    assert trouble.message and "HTTP" not in trouble.message
+
+
+@pytest.mark.parametrize(
+    ("fault", "seconds"),
+    [("gemini_busy", 34.5), ("openrouter_busy", 40.0), ("azure_busy", 2.5), ("openrouter_busy_200", None)],
+)
+def test_how_long_to_wait_is_read_in_the_providers_own_words(shared_server, fault, seconds):
+    wait = trouble_of(shared_server(share={fault: 1.0}).base_url).retry_after_s
+    assert wait == (None if seconds is None else pytest.approx(seconds, abs=20 if fault == "openrouter_busy" else 0))
+
+
+def test_a_moderated_input_costs_no_key_and_is_asked_once(shared_server):
+    server = shared_server(share={"openrouter_moderated": 1.0})
+    trouble_of(server.base_url, request(schema=NARROW))
+    assert server.stats()["requests"] == 1
 
 
 @pytest.mark.parametrize(
@@ -462,6 +503,30 @@ def refusal(body: str, status: int = 400) -> Trouble:
 def test_refusals_of_other_shapes_are_read(body, message):
     trouble = refusal(body)
     assert (trouble.message, trouble.code, trouble.is_api) == (message, None, True)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"details": None},
+        {"details": [None, 3, {"@type": 7}]},
+        {"details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": 34}]},
+        {"details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "soon"}]},
+        {"details": [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": None}]},
+        {"metadata": [], "code": 429},
+        {"metadata": {"headers": []}},
+        {"metadata": {"headers": {"X-RateLimit-Reset": None}}},
+    ],
+)
+def test_details_of_no_known_kind_are_left_alone(error):
+    trouble = refusal(json.dumps({"error": error | {"message": "no"}}), 429)
+    assert (trouble.message, trouble.code, trouble.retry_after_s) == ("no", None, None)
+
+
+def test_the_headers_word_goes_before_that_of_the_body():
+    delay = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34s"}
+    body = json.dumps({"error": {"details": [delay]}}).encode()
+    assert read_refusal(429, {"retry-after": "2"}, body, "http://e/v1", Secret(KEY), 0.0).retry_after_s == 2.0
 
 
 @pytest.mark.parametrize("body", ["", "<html>", "null", "[]", "3", '"no"', "[" * 100_000, "\xff"])
