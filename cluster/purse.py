@@ -73,7 +73,7 @@ class LeasedSpending:
 
     def __init__(self, broker: Any, endpoints: Sequence[Endpoint], limit_usd: float) -> None:
         self._broker, self._limit = broker, limit_usd
-        self._prices = [one.price for one in endpoints if one.price]
+        self._endpoints = endpoints
         self._holder, self._purse = uuid.uuid4().hex, Purse()
         self._asking = asyncio.Lock()
         self._beat: asyncio.Task[None] | None = None
@@ -84,7 +84,8 @@ class LeasedSpending:
     def worst(self, request: ChatRequest) -> float:
         """USD that the request may cost at the dearest endpoint."""
         prompt = int(self._growth * prompt_tokens(request)) + 1
-        return max((price.cost(prompt, request.max_tokens) for price in self._prices), default=0.0)
+        prices = [one.price_for(one.model_for(request.role)) for one in self._endpoints]
+        return max((price.cost(prompt, request.max_tokens) for price in prices if price), default=0.0)
 
     def covers(self, cost: float) -> bool:
         return self._purse.covers(cost)

@@ -77,9 +77,11 @@ def read_answer(body: bytes, request: ChatRequest, model: str, endpoint: Endpoin
         raise Trouble(400, "the provider's content filter refused the answer", code="content_filter")
     message = choice.get("message")
     text = _text(message.get("content") if isinstance(message, dict) else None)
-    counted = _counted(content.get("usage"))
+    usage = content.get("usage")
+    counted = _counted(usage)
     prompt, written = counted or _estimated(request, text)
-    cost = endpoint.price.cost(prompt, written) if endpoint.price else 0.0
+    price = endpoint.price_for(model)
+    cost = price.cost(prompt, written, min(prompt, _cached(usage))) if price else 0.0
     told_model = str(content.get("model") or model)
     return ChatAnswer(text, told_model, str(finish_reason), Usage(1, prompt, written, cost)), counted is not None
 
@@ -125,12 +127,22 @@ def _text(content: object) -> str:
 
 
 def _counted(usage: object) -> tuple[int, int] | None:
+    """Tokens of the prompt and of all that was written: Gemini and others tell what was thought in the total alone."""
     if not isinstance(usage, dict):
         return None
-    prompt, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    if not isinstance(prompt, int) and not isinstance(written, int):
+    told = [usage.get(name) for name in ("prompt_tokens", "completion_tokens", "total_tokens")]
+    if not isinstance(told[0], int) and not isinstance(told[1], int):
         return None
-    return prompt if isinstance(prompt, int) else 0, written if isinstance(written, int) else 0
+    prompt, written, total = (value if isinstance(value, int) else 0 for value in told)
+    return prompt, max(written, total - prompt)
+
+
+def _cached(usage: object) -> int:
+    """Of the prompt's tokens those that cost less, as OpenAI tells them, or DeepSeek."""
+    told = usage if isinstance(usage, dict) else {}
+    details = told.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else told.get("prompt_cache_hit_tokens")
+    return max(0, cached) if isinstance(cached, int) else 0
 
 
 def _estimated(request: ChatRequest, text: str) -> tuple[int, int]:

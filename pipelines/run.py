@@ -14,7 +14,7 @@ from cluster.manifest import Manifest
 from pipelines.endpoints import endpoints
 from pipelines.preflight import check
 from pipelines.run_folder import open_run
-from pipelines.settings import EMBEDDED, Settings, document_characters
+from pipelines.settings import Settings, document_characters
 from pipelines.sources import check_fields, count_documents, find_files, plan_splits
 
 log = logging.getLogger(__name__)
@@ -54,6 +54,8 @@ def run(
         report = check(endpoints(settings))
         for warning in report.warnings:
             console.print(f"[yellow]warning[/] {warning}", highlight=False, soft_wrap=True)
+        for line in settings.llm.listed():
+            console.print(line, highlight=False, soft_wrap=True)
         splits = _documents(settings, manifest, report.contexts)
         _make(settings, console, manifest, stages, splits)
     return manifest
@@ -99,8 +101,7 @@ def _make(settings: Settings, console: Console, manifest: Manifest, stages: Stag
 
     folder = settings.folder
     index_segments(folder / "journal")
-    priced = all(one.price or one.base_url == EMBEDDED for one in settings.llm.endpoints)
-    ledger = Ledger(folder / "metrics.json", priced)
+    ledger = Ledger(folder / "metrics.json", priced=not settings.llm.unpriced())
     ending = "interrupted"
     with ExitStack() as stack:
         with console.status("starting Ray and the models …") if console.is_terminal else nullcontext():

@@ -89,6 +89,17 @@ def test_the_role_chooses_the_model(shared_server):
     assert answer.model == "m-large"
 
 
+def test_the_cost_is_that_of_the_model_that_was_asked(shared_server):
+    prices = {"price": Price(1.0, 1.0), "role_prices": {"m-large": Price(10.0, 10.0)}}
+    [large] = ask(shared_server().base_url, roles={"persona": "m-large"}, **prices)
+    [small] = ask(shared_server().base_url, roles={"judge": "m-large"}, **prices)
+    for answer, price in ((large, 10.0), (small, 1.0)):
+        used = answer.usage.prompt_tokens + answer.usage.completion_tokens
+        assert answer.usage.cost_usd == pytest.approx(price * used / 1e6)
+    [unknown] = ask(shared_server().base_url, roles={"persona": "m-large"}, price=Price(1.0, 1.0))
+    assert unknown.usage.cost_usd == 0
+
+
 def test_an_answer_that_was_cut_off_says_so(shared_server):
     [answer] = ask(shared_server(share={"length": 1.0}).base_url)
     assert answer.finish_reason == "length" and answer.text
@@ -550,6 +561,45 @@ def answer_of(content: str) -> ChatAnswer:
 def test_of_a_content_in_parts_the_text_is_taken():
     parts = '[{"type": "thinking", "thinking": []}, {"type": "text", "text": "yes"}]'
     assert answer_of(f'{{"choices": [{{"message": {{"content": {parts}}}}}]}}').text == "yes"
+
+
+def usage_of(usage: dict[str, object], **prices: Price) -> Usage:
+    endpoint = Endpoint("e", "http://e/v1", "m", [], **prices)
+    body = json.dumps({"choices": [{"message": {"content": "yes"}}], "usage": usage}).encode()
+    return read_answer(body, request(), "m", endpoint)[0].usage
+
+
+@pytest.mark.parametrize(
+    ("usage", "prompt", "written"),
+    [
+        ({"prompt_tokens": 20, "completion_tokens": 30, "total_tokens": 50}, 20, 30),
+        ({"prompt_tokens": 20, "completion_tokens": 151, "total_tokens": 553}, 20, 533),
+        ({"prompt_tokens": 20, "completion_tokens": 30, "total_tokens": None}, 20, 30),
+        ({"prompt_tokens": 20, "completion_tokens": None, "total_tokens": 20}, 20, 0),
+    ],
+)
+def test_tokens_that_were_thought_are_written_ones_also_where_the_total_alone_tells_them(usage, prompt, written):
+    used = usage_of(usage)
+    assert (used.prompt_tokens, used.completion_tokens) == (prompt, written)
+
+
+@pytest.mark.parametrize(
+    ("told", "cached"),
+    [
+        ({"prompt_tokens_details": {"cached_tokens": 600}}, 600),
+        ({"prompt_cache_hit_tokens": 600, "prompt_cache_miss_tokens": 400}, 600),
+        ({"prompt_tokens_details": {"cached_tokens": 5000}}, 1000),
+        ({"prompt_tokens_details": None}, 0),
+        ({"prompt_tokens_details": {"cached_tokens": "many"}}, 0),
+        ({}, 0),
+    ],
+)
+def test_cached_tokens_cost_less_where_that_is_known(told, cached):
+    usage = {"prompt_tokens": 1000, "completion_tokens": 100} | told
+    assert usage_of(usage, price=Price(2.0, 8.0, 0.5)).cost_usd == pytest.approx(
+        ((1000 - cached) * 2 + cached * 0.5 + 800) / 1e6
+    )
+    assert usage_of(usage, price=Price(2.0, 8.0)).cost_usd == pytest.approx(2800 / 1e6)
 
 
 @pytest.mark.parametrize("message", ["null", "{}", '{"content": null}', '{"content": 3}'])

@@ -65,3 +65,21 @@ def test_a_plan_beyond_the_budget_says_so(prepared, run_populace):
     told = run_populace("plan", config, "--set", "llm.budget_usd=0.001", env=ENV)
     assert told.returncode == 0 and "less than that" in told.stdout
     assert "budget" not in run_populace("plan", config, "--set", "llm.budget_usd=1000", env=ENV).stdout
+
+
+def test_a_known_model_is_paid_by_the_table_and_each_role_by_its_model(prepared, run_populace):
+    server, config, run = prepared
+    told = ["llm.endpoints.0.base_url=http://api.openai.com/v1", "llm.endpoints.0.model=gpt-5-nano"]
+    told += ["llm.endpoints.0.price=null", "llm.roles.respondent=gpt-5", "llm.budget_usd=50", "conversations.count=12"]
+    sets = [part for one in told for part in ("--set", one)]
+    way = {"http_proxy": server.base_url.removesuffix("/v1"), "no_proxy": "", "NO_PROXY": ""}
+    done = run_populace("run", config, *sets, env=ENV | way)
+    assert done.returncode == 0, done.stderr
+    assert "price of gpt-5-nano from the table of" in done.stdout and "price of gpt-5 from the table" in done.stdout
+    prices = {"gpt-5-nano": (0.05, 0.4), "gpt-5": (1.25, 10.0)}
+    spent = sum(
+        prices[row["model"]][0] * row["prompt_tokens"] + prices[row["model"]][1] * row["completion_tokens"]
+        for row in server.log()
+    )
+    assert {row["model"] for row in server.log()} == set(prices)
+    assert metrics(run)["cost_usd"] == pytest.approx(spent / 1e6, rel=1e-4)
