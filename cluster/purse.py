@@ -16,7 +16,7 @@ from cluster.budget import ROUNDING, Lease
 from cluster.chat import ChatAnswer, ChatRequest
 from cluster.errors import Halt
 from cluster.keys import Endpoint
-from cluster.spending import prompt_tokens
+from cluster.spending import prompt_tokens, worst_cost
 
 log = logging.getLogger(__name__)
 
@@ -83,9 +83,7 @@ class LeasedSpending:
 
     def worst(self, request: ChatRequest) -> float:
         """USD that the request may cost at the dearest endpoint."""
-        prompt = int(self._growth * prompt_tokens(request)) + 1
-        prices = [one.price_for(one.model_for(request.role)) for one in self._endpoints]
-        return max((price.cost(prompt, request.max_tokens) for price in prices if price), default=0.0)
+        return worst_cost(request, self._endpoints, self._growth)
 
     def covers(self, cost: float) -> bool:
         return self._purse.covers(cost)

@@ -5,9 +5,9 @@
 prints one line, `{"port": …, "base_url": …, "pid": …}`, and then nothing. Binds 127.0.0.1, and dies with the thread
 that started it (Linux). Knows nothing of populace: it sees requests alone.
 
-Served: `POST /v1/chat/completions`, `GET /v1/models`, `GET` and `POST /control` (read and change `Options`, JSON),
-`POST /control/reset` (forget counts and log), `GET /control/stats`, `GET /control/log?offset=0&limit=10000` (a JSON
-object per line).
+Served: `POST /v1/chat/completions`, `GET /v1/models` and `/v1/models/NAME`, `GET` and `POST /control` (read and change
+`Options`, JSON), `POST /control/reset` (forget counts and log), `GET /control/stats`, `GET
+/control/log?offset=0&limit=10000` (a JSON object per line).
 
 An answer is a function of messages, seed and response_format, in any process and order. A fault is chosen by, in this
 order: who asks (`keys`, `dying`), what is asked (`models`, `refuse`, `marker`), when (`storm`, `rpm`, `tpm`), the how
@@ -377,8 +377,8 @@ class ModelServer:
             if request.method != "POST":
                 return _error(405, "use POST")
             return await self._chat(request)
-        if path == "/v1/models":
-            return self._models(request)
+        if path == "/v1/models" or path.startswith("/v1/models/"):
+            return self._models(request, path.removeprefix("/v1/models").removeprefix("/"))
         if path.startswith("/control"):
             return await self._control(request, path)
         return _error(404, f"no such path: {path}")
@@ -600,13 +600,15 @@ class ModelServer:
                 headers[f"x-ratelimit-reset-{unit}"] = reset
         return headers
 
-    def _models(self, request: web.BaseRequest) -> web.Response:
+    def _models(self, request: web.BaseRequest, asked: str) -> web.Response:
         key = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if self.options.keys and key not in self.options.keys:
             return _error(401, "Incorrect API key provided.", "invalid_request_error", "invalid_api_key")
-        names = self.options.models or ["test-model"]
+        names = self.options.models or [asked or "test-model"]
+        if asked and asked not in names:
+            return _error(404, f"The model `{asked}` does not exist.", code="model_not_found")
         rows = [{"id": name, "object": "model", "created": 1_700_000_000, "owned_by": "tests"} for name in names]
-        return web.json_response({"object": "list", "data": rows})
+        return web.json_response(rows[names.index(asked)] if asked else {"object": "list", "data": rows})
 
     async def _control(self, request: web.BaseRequest, path: str) -> web.Response:
         if path == "/control/stats":

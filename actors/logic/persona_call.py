@@ -63,6 +63,11 @@ class PersonaCall:
     def item_id(self) -> str:
         return f"{self.document_id}/{self.parent_id or 'document'}"
 
+    def first_request(self) -> ChatRequest:
+        """What is asked first; for measuring what a call costs."""
+        slot = 0 if self.one_per_request else None
+        return self._request(self._prompt(), 1 if self.one_per_request else self.per_call, slot, 1, {})
+
     async def run(self, chat: ChatModel) -> PersonaAnswer:
         """Raises `CallFailed` when no try brought a single person."""
         if not self.one_per_request:

@@ -55,8 +55,9 @@ def test_a_run_stops_at_its_budget_and_goes_on_when_it_is_raised(prepared, run_p
 def test_a_budget_smaller_than_one_call_pays_for_none(prepared, run_populace):
     server, config, _ = prepared
     stopped = run_populace("run", config, "--set", "llm.budget_usd=0.0000001", env=ENV)
-    assert stopped.returncode == 1
-    assert "the next call may cost" in stopped.stderr and "Traceback" not in stopped.stderr
+    assert stopped.returncode == 2
+    [line] = stopped.stderr.splitlines()
+    assert "llm.budget_usd is $1e-07, but one call may cost $0.00" in line and line.endswith("or more; raise it")
     assert server.stats()["requests"] == 0
 
 

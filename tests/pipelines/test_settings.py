@@ -276,7 +276,8 @@ def test_the_price_in_the_config_goes_before_the_tables():
 def test_a_budget_needs_the_price_of_each_roles_model():
     told = ["llm.budget_usd=5", "llm.endpoints.0.price={input: 1, output: 2}", "llm.roles.respondent=big"]
     assert refusal(*told) == (
-        "llm has a budget_usd, but big no price at endpoints[0], so it could not be kept; set one under its price.models"
+        "llm has a budget_usd, but big no price at endpoints[0], "
+        "so it could not be kept; set one under its price.models"
     )
     told[1] = "llm.endpoints.0.price={input: 1, output: 2, models: {big: {input: 3, output: 4}}}"
     [one] = endpoints(settings(*told))
