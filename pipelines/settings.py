@@ -123,13 +123,18 @@ class Llm(_Section):
 
     def listed(self) -> list[str]:
         """A line for each price that is the table's, and how to set another."""
-        return [
-            f"price of {model} from the table of {known.as_of}: ${known.price.input:g} in, ${known.price.output:g} out "
-            f"per million tokens; set llm.endpoints[{at}].price if yours differs"
-            for at, one in enumerate(self.endpoints)
-            for model in self.models(one)
-            if (known := one.price_of(model)) and known.as_of
-        ]
+        lines = []
+        for at, one in enumerate(self.endpoints):
+            for model in self.models(one):
+                known = one.price_of(model)
+                if known and known.as_of:
+                    setting = "price" if model == one.model else f"price.models.{model}"
+                    lines.append(
+                        f"price of {model} from the table of {known.as_of}: ${known.price.input:g} in, "
+                        f"${known.price.output:g} out per million tokens; "
+                        f"set llm.endpoints[{at}].{setting} if yours differs"
+                    )
+        return lines
 
 
 class Dedup(_Section):

@@ -287,7 +287,9 @@ def test_a_budget_needs_the_price_of_each_roles_model():
 
 def test_roles_at_a_known_host_have_the_tables_prices():
     models = ["llm.endpoints.0.model=gpt-5-nano", "llm.roles.respondent=gpt-5"]
-    [one] = endpoints(settings("llm.budget_usd=5", OPENAI, *models))
+    found = settings("llm.budget_usd=5", OPENAI, *models)
+    [one] = endpoints(found)
+    assert found.llm.listed()[1].endswith("set llm.endpoints[0].price.models.gpt-5 if yours differs")
     assert one.price_for("gpt-5") == Price(1.25, 10, 0.125) and one.price_for("gpt-5-nano") == Price(0.05, 0.4, 0.005)
 
 
