@@ -31,19 +31,22 @@ Keys = Sequence[tuple[str, Secret]]
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """USD per million tokens."""
+    """USD per million tokens; `cached_input` is that of prompt tokens which the endpoint had in its cache."""
 
     input: float
     output: float
+    cached_input: float | None = None
 
-    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """USD of one call."""
-        return (prompt_tokens * self.input + completion_tokens * self.output) / 1e6
+    def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
+        """USD of one call, of whose prompt so many tokens were cached."""
+        saved = 0.0 if self.cached_input is None else cached_tokens * (self.input - self.cached_input)
+        return (prompt_tokens * self.input - saved + completion_tokens * self.output) / 1e6
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where models answer. `roles` maps a role's name to its model; other roles use `model`.
+    """Where models answer. `roles` maps a role's name to its model; other roles use `model`. `price` is that of
+    `model`, `role_prices` are those of the others by their names; what is not known is in neither.
 
     Limits are per key and for the whole fleet. `rotates` says that keys may be exchanged while the run goes on.
     """
@@ -59,10 +62,14 @@ class Endpoint:
     weight: float | None = None
     batch: bool = False
     price: Price | None = None
+    role_prices: Mapping[str, Price] = field(default_factory=dict)
     rotates: bool = False
 
     def model_for(self, role: str) -> str:
         return self.roles.get(role, self.model)
+
+    def price_for(self, model: str) -> Price | None:
+        return self.price if model == self.model else self.role_prices.get(model)
 
 
 Limits = tuple[float | None, float | None]

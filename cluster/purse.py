@@ -16,7 +16,7 @@ from cluster.budget import ROUNDING, Lease
 from cluster.chat import ChatAnswer, ChatRequest
 from cluster.errors import Halt
 from cluster.keys import Endpoint
-from cluster.spending import prompt_tokens
+from cluster.spending import prompt_tokens, worst_cost
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class LeasedSpending:
 
     def __init__(self, broker: Any, endpoints: Sequence[Endpoint], limit_usd: float) -> None:
         self._broker, self._limit = broker, limit_usd
-        self._prices = [one.price for one in endpoints if one.price]
+        self._endpoints = endpoints
         self._holder, self._purse = uuid.uuid4().hex, Purse()
         self._asking = asyncio.Lock()
         self._beat: asyncio.Task[None] | None = None
@@ -83,8 +83,7 @@ class LeasedSpending:
 
     def worst(self, request: ChatRequest) -> float:
         """USD that the request may cost at the dearest endpoint."""
-        prompt = int(self._growth * prompt_tokens(request)) + 1
-        return max((price.cost(prompt, request.max_tokens) for price in self._prices), default=0.0)
+        return worst_cost(request, self._endpoints, self._growth)
 
     def covers(self, cost: float) -> bool:
         return self._purse.covers(cost)

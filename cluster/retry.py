@@ -31,7 +31,8 @@ class Trouble(Exception):
     """A request that brought no answer, in our words.
 
     `status` is None where no response arrived. `retry_after_s` is the endpoint's own word in seconds, if it gave one.
-    `field` is the field of the request that the endpoint names as the one at fault.
+    `field` is the field of the request that the endpoint names as the one at fault. Where nobody is there to answer,
+    or not yet, `connected` is False.
     """
 
     status: int | None
@@ -51,17 +52,22 @@ class Verdict:
     kind: FailureKind
 
 
-DEAD_KEY_CODES = frozenset({"insufficient_quota", "invalid_api_key", "account_deactivated", "billing_not_active"})
+DEAD_KEY_CODES = frozenset(
+    {"insufficient_quota", "invalid_api_key", "account_deactivated", "billing_not_active", "API_KEY_INVALID"}
+)
+LOADING = "unavailable_error"  # llama.cpp's word for a model that is not ready yet
 
 
 def judge(trouble: Trouble) -> Verdict:
     """The verdict on one failed request."""
     status = trouble.status
+    if not trouble.connected:
+        return Verdict(Action.OUTAGE, FailureKind.EXHAUSTED)
     if status is None:
-        return Verdict(Action.RETRY if trouble.connected else Action.OUTAGE, FailureKind.EXHAUSTED)
+        return Verdict(Action.RETRY, FailureKind.EXHAUSTED)
     if trouble.code == "content_filter":
         return Verdict(Action.FAIL, FailureKind.FILTERED)
-    if status in (401, 403) or trouble.code in DEAD_KEY_CODES:
+    if status in (401, 402, 403) or trouble.code in DEAD_KEY_CODES:
         return Verdict(Action.RETIRE, FailureKind.REFUSED)
     if status == 429:
         return Verdict(Action.COOL, FailureKind.EXHAUSTED)
@@ -92,7 +98,8 @@ def told_wait_s(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds that an endpoint asks to be left alone, `now` in Unix seconds; None where it does not say.
 
     `retry-after-ms`, else `Retry-After`, else `x-ratelimit-reset-requests` and `-tokens`: of these the later one, of
-    what is used up if it tells what remains. Names are in lower case; the mapping need not care.
+    what is used up if it tells what remains; else `x-ratelimit-reset`. Names are in lower case; the mapping need not
+    care.
     """
     if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
         return milliseconds / 1000
@@ -101,7 +108,19 @@ def told_wait_s(headers: Mapping[str, str], now: float) -> float | None:
     resets = {unit: duration_s(headers.get(f"x-ratelimit-reset-{unit}")) for unit in ("requests", "tokens")}
     used_up = [unit for unit in resets if not _number(headers.get(f"x-ratelimit-remaining-{unit}"))]
     told = [resets[unit] for unit in used_up or resets]
-    return max((seconds for seconds in told if seconds is not None), default=None)
+    latest = max((seconds for seconds in told if seconds is not None), default=None)
+    return _until_s(headers.get("x-ratelimit-reset"), now) if latest is None else latest
+
+
+_UNIX_S, _UNIX_MS = 1e9, 1e12  # no number of seconds to wait is as large as the time of day
+
+
+def _until_s(value: str | None, now: float) -> float | None:
+    """Seconds until a Unix time, in seconds or (OpenRouter) milliseconds; or a duration as it stands."""
+    told = duration_s(value)
+    if told is None or told < _UNIX_S:
+        return told
+    return max(0.0, (told / 1000 if told >= _UNIX_MS else told) - now)
 
 
 _UNIT_S = {"ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}

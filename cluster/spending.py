@@ -5,9 +5,11 @@ Knows no price list, no broker and no Ray.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from cluster.chat import ChatAnswer, ChatRequest
+from cluster.keys import Endpoint
 
 _BYTES_PER_TOKEN, _TOKENS_PER_MESSAGE = 3, 8
 
@@ -48,6 +50,13 @@ class Unlimited:
 
     def release(self, reserved: float, may_be_paid: bool) -> None:
         return None
+
+
+def worst_cost(request: ChatRequest, endpoints: Iterable[Endpoint], growth: float = 1.0) -> float:
+    """USD that the request may cost at the dearest endpoint, its prompt being `growth` times what it is taken for."""
+    prompt = int(growth * prompt_tokens(request)) + 1
+    prices = [one.price_for(one.model_for(request.role)) for one in endpoints]
+    return max((price.cost(prompt, request.max_tokens) for price in prices if price), default=0.0)
 
 
 def prompt_tokens(request: ChatRequest) -> int:

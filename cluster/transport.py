@@ -26,8 +26,9 @@ from cluster.chat import ChatAnswer, ChatRequest
 from cluster.dialect import Dialect, Known, is_refusal, next_dialect
 from cluster.keys import Endpoint, Secret
 from cluster.lanes import Lane
+from cluster.refusal import one_line, read_refusal
 from cluster.retry import Trouble
-from cluster.wire import body_of, one_line, read_answer, read_refusal
+from cluster.wire import body_of, read_answer
 
 log = logging.getLogger(__name__)
 

@@ -1,22 +1,22 @@
-"""What travels: a request as the bytes of its body, and what the bytes of an answer or a refusal mean.
+"""What travels: a request as the bytes of its body, and what the bytes of an answer mean.
 
 Of the openai package the type of the request is used, by the type checker alone: its client would check and copy each
 request and answer field by field, which costs ten times what carrying them does. Read are the fields that are used and
-nothing else: the text and the finish reason of the first choice, the model, the usage, and what an error says. A
-model's reasoning, wherever it is told, is not read. Knows no HTTP library and reads no clock.
+nothing else: the text and the finish reason of the first choice, the model and the usage. A model's reasoning, wherever
+it is told, is not read; what a refusal says is for `cluster.refusal`. Knows no HTTP library and reads no clock.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from cluster.chat import ChatAnswer, ChatRequest, Usage
 from cluster.dialect import Dialect, Form
-from cluster.keys import Endpoint, Secret
-from cluster.retry import DEAD_KEY_CODES, Trouble, told_wait_s
+from cluster.keys import Endpoint
+from cluster.refusal import one_line, refused
+from cluster.retry import Trouble
+from cluster.schema import with_schema
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionMessageParam
@@ -27,7 +27,6 @@ CHARACTERS_PER_TOKEN = 4
 
 _compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _escaped = json.JSONEncoder(separators=(",", ":")).encode
-_MASKED_KEY = re.compile(r"\S*\*{2,}\S*")
 
 
 def body_of(request: ChatRequest, model: str, dialect: Dialect) -> bytes:
@@ -40,9 +39,12 @@ def body_of(request: ChatRequest, model: str, dialect: Dialect) -> bytes:
 
 
 def _params(request: ChatRequest, model: str, dialect: Dialect) -> CompletionCreateParamsNonStreaming:
+    schema, messages = request.schema, request.messages
+    if schema is not None and dialect.form is not Form.JSON_SCHEMA:
+        messages = with_schema(messages, schema)
     params: CompletionCreateParamsNonStreaming = {
         "model": model,
-        "messages": cast("list[ChatCompletionMessageParam]", list(request.messages)),
+        "messages": cast("list[ChatCompletionMessageParam]", list(messages)),
     }
     if "temperature" not in dialect.left_out:
         params["temperature"] = request.temperature
@@ -52,13 +54,12 @@ def _params(request: ChatRequest, model: str, dialect: Dialect) -> CompletionCre
         params["max_completion_tokens"] = request.max_tokens
     else:
         params["max_tokens"] = request.max_tokens
-    if request.schema is not None and dialect.form is Form.JSON_SCHEMA:
-        schema = cast("dict[str, object]", request.schema)
+    if schema is not None and dialect.form is Form.JSON_SCHEMA:
         params["response_format"] = {
             "type": "json_schema",
-            "json_schema": {"name": "answer", "strict": True, "schema": schema},
+            "json_schema": {"name": "answer", "strict": True, "schema": cast("dict[str, object]", schema)},
         }
-    elif request.schema is not None and dialect.form is Form.JSON_OBJECT:
+    elif schema is not None and dialect.form is Form.JSON_OBJECT:
         params["response_format"] = {"type": "json_object"}
     return params
 
@@ -69,14 +70,18 @@ def read_answer(body: bytes, request: ChatRequest, model: str, endpoint: Endpoin
     Raises `Trouble` where it is no answer, or one that the provider's filter took away.
     """
     content, choice = _completion(body, endpoint.base_url)
+    if isinstance(error := choice.get("error"), dict):
+        raise _told_in_200(error, endpoint.base_url)
     finish_reason = choice.get("finish_reason") or "stop"
     if finish_reason == "content_filter":
         raise Trouble(400, "the provider's content filter refused the answer", code="content_filter")
     message = choice.get("message")
     text = _text(message.get("content") if isinstance(message, dict) else None)
-    counted = _counted(content.get("usage"))
+    usage = content.get("usage")
+    counted = _counted(usage)
     prompt, written = counted or _estimated(request, text)
-    cost = endpoint.price.cost(prompt, written) if endpoint.price else 0.0
+    price = endpoint.price_for(model)
+    cost = price.cost(prompt, written, min(prompt, _cached(usage))) if price else 0.0
     told_model = str(content.get("model") or model)
     return ChatAnswer(text, told_model, str(finish_reason), Usage(1, prompt, written, cost)), counted is not None
 
@@ -102,11 +107,15 @@ def _no_completion(content: object, url: str) -> Trouble:
     if not isinstance(content, dict):
         return Trouble(200, f"{url} answered something that is no chat completion (is /v1 missing?)", is_api=False)
     if isinstance(error := content.get("error"), dict):
-        status, said = error.get("code"), one_line(error.get("message") or "an error")
-        if isinstance(status, int) and 400 <= status < 600:
-            return Trouble(status, said)
-        return Trouble(200, f"{url} answered an error with status 200: {said}", is_api=False)
+        return _told_in_200(error, url)
     return Trouble(200, f"{url} answered a completion without choices", is_api=False)
+
+
+def _told_in_200(error: dict[str, object], url: str) -> Trouble:
+    status, said = error.get("code"), one_line(error.get("message") or "an error")
+    if isinstance(status, int) and 400 <= status < 600:
+        return refused(status, error, said)
+    return Trouble(200, f"{url} answered an error with status 200: {said}", is_api=False)
 
 
 def _text(content: object) -> str:
@@ -118,68 +127,24 @@ def _text(content: object) -> str:
 
 
 def _counted(usage: object) -> tuple[int, int] | None:
+    """Tokens of the prompt and of all that was written: Gemini and others tell what was thought in the total alone."""
     if not isinstance(usage, dict):
         return None
-    prompt, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    if not isinstance(prompt, int) and not isinstance(written, int):
+    told = [usage.get(name) for name in ("prompt_tokens", "completion_tokens", "total_tokens")]
+    if not isinstance(told[0], int) and not isinstance(told[1], int):
         return None
-    return prompt if isinstance(prompt, int) else 0, written if isinstance(written, int) else 0
+    prompt, written, total = (value if isinstance(value, int) else 0 for value in told)
+    return prompt, max(written, total - prompt)
+
+
+def _cached(usage: object) -> int:
+    """Of the prompt's tokens those that cost less, as OpenAI tells them, or DeepSeek."""
+    told = usage if isinstance(usage, dict) else {}
+    details = told.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else told.get("prompt_cache_hit_tokens")
+    return max(0, cached) if isinstance(cached, int) else 0
 
 
 def _estimated(request: ChatRequest, text: str) -> tuple[int, int]:
     asked = sum(len(message["content"]) for message in request.messages)
     return -(-asked // CHARACTERS_PER_TOKEN), -(-len(text) // CHARACTERS_PER_TOKEN)
-
-
-def read_refusal(status: int, headers: Mapping[str, str], body: bytes, url: str, secret: Secret, now: float) -> Trouble:
-    """What a status other than 200 means, `now` in Unix seconds; of the key no part is in it."""
-    said = _error_in(body)
-    error = said or {}
-    code, kind = error.get("code"), error.get("type")
-    if not isinstance(code, str):
-        code = kind if isinstance(kind, str) and kind in DEAD_KEY_CODES else None
-    message = error.get("message")
-    shown = one_line(_without_key(message, secret)) if isinstance(message, str) and message else ""
-    return Trouble(
-        status,
-        shown or f"HTTP {status} from {url}",
-        code,
-        told_wait_s(headers, now) if status in (429, 503) else None,
-        is_api=said is not None,
-        field=_refused_field(error),
-    )
-
-
-def _error_in(body: bytes) -> dict[str, object] | None:
-    """The error object of a body: in `error`, as a text in it, in a list of one, or the body itself; None: no JSON."""
-    try:
-        content = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    if isinstance(content, list) and content:
-        content = content[0]
-    if not isinstance(content, dict):
-        return None
-    error = content.get("error", content)
-    return error if isinstance(error, dict) else {"message": error}
-
-
-def _refused_field(error: dict[str, object]) -> str | None:
-    """The field of the request that an error names: OpenAI's `param`, or the place in FastAPI's `detail`."""
-    if isinstance(param := error.get("param"), str) and param:
-        return param
-    detail = error.get("detail")
-    first = detail[0] if isinstance(detail, list) and detail else None
-    place = first.get("loc") if isinstance(first, dict) else None
-    return str(place[1]) if isinstance(place, list) and len(place) > 1 else None
-
-
-def _without_key(message: str, secret: Secret) -> str:
-    """Endpoints quote the key that they refuse, whole or with stars in it."""
-    key = secret.reveal()
-    return _MASKED_KEY.sub("…", message.replace(key, "…") if key else message)
-
-
-def one_line(text: object) -> str:
-    """At most 300 characters, without line breaks."""
-    return " ".join(str(text).split())[:300]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from math import isfinite
 from pathlib import Path
 
 from cluster.errors import UserError
-from cluster.keys import Endpoint, Price, Secret
-from pipelines.settings import EndpointSettings, PriceSettings, Settings
+from cluster.keys import Endpoint, Secret
+from pipelines.settings import EndpointSettings, Settings
 from pipelines.wrong_settings import near
 
 Labels = dict[str, str]
@@ -76,7 +75,8 @@ def endpoints(settings: Settings, labels: dict[str, Labels] | None = None) -> li
             max_concurrency=one.max_concurrency,
             weight=one.weight,
             batch=one.batch,
-            price=price_of(one.price),
+            price=known.price if (known := one.price_of(one.model)) else None,
+            role_prices={name: known.price for name in settings.llm.models(one) if (known := one.price_of(name))},
             rotates=bool(key_files(one)),
         )
         for name, one in named
@@ -87,9 +87,3 @@ def key_files(endpoint: EndpointSettings) -> list[Path]:
     """The files that hold keys of the endpoint."""
     places = [reference.removeprefix("file:") for reference in endpoint.keys if reference.startswith("file:")]
     return [Path(place).expanduser() for place in places]
-
-
-def price_of(price: PriceSettings | None) -> Price | None:
-    """None where it is not told, or is no number."""
-    known = price is not None and isfinite(price.input + price.output)
-    return Price(price.input, price.output) if price and known else None

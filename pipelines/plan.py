@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from itertools import islice
@@ -16,8 +16,9 @@ from actors.logic.depth import auto_depth, pool_size, target_per_document
 from actors.logic.dialogue import Context
 from actors.logic.document import Document
 from actors.prompts import load as load_prompt
+from cluster.chat import Role
 from cluster.errors import UserError
-from pipelines.settings import Settings, document_characters
+from pipelines.settings import Llm, Settings, document_characters
 from pipelines.sources import Split, check_fields, count_documents, find_files, plan_splits, read_split
 
 _SAMPLE = 200  # documents whose length is measured
@@ -45,6 +46,7 @@ class Plan:
     characters_per_document: int
     basis: str
     budget_usd: float | None = None
+    prices: tuple[str, ...] = ()
 
 
 def estimate(settings: Settings) -> Plan:
@@ -88,9 +90,13 @@ def _figures(settings: Settings, documents: int, characters: int) -> Plan:
     history = sum(exchange * said for exchange in range(talk.max_turns)) / talk.max_turns
     correspondent = _tokens("correspondent") + _PERSONA_TOKENS + text + history
     respondent = _MESSAGE_TOKENS + (text if talk.context is Context.DOCUMENT else 0) + history
-    prompt = persona_calls * template + dialogue_calls * (correspondent + respondent) / 2
-    written = persona_calls * per_call * _PERSONA_TOKENS + dialogue_calls * said / 2
-    price = settings.llm.endpoints[0].price
+    exchanges = dialogue_calls / 2
+    tokens = {
+        Role.PERSONA: (persona_calls * template, persona_calls * per_call * _PERSONA_TOKENS),
+        Role.CORRESPONDENT: (exchanges * correspondent, exchanges * _MESSAGE_TOKENS),
+        Role.RESPONDENT: (exchanges * respondent, exchanges * _ANSWER_TOKENS),
+    }
+    prompt, written = (sum(counts) for counts in zip(*tokens.values(), strict=True))
     streams = sum(one.max_concurrency * max(1, len(one.keys)) for one in settings.llm.endpoints[:1])
     return Plan(
         documents=documents,
@@ -101,13 +107,24 @@ def _figures(settings: Settings, documents: int, characters: int) -> Plan:
         calls=persona_calls + dialogue_calls,
         prompt_tokens=int(prompt),
         completion_tokens=int(written),
-        cost_usd=round((prompt * price.input + written * price.output) / 1e6, 4) if price else None,
+        cost_usd=_cost(settings.llm, tokens),
         seconds=int(written / (_TOKENS_PER_S * streams)) + 15,
         memory_mb=_BASE_MB + settings.cluster.callers.max * _CALLER_MB + pool * documents * _BYTES_PER_PERSONA // 2**20,
         characters_per_document=characters,
         budget_usd=settings.llm.budget_usd,
+        prices=tuple(settings.llm.listed()),
         basis=f"{_TOKENS_PER_S} tokens/s a stream, {streams} streams, {_ANSWER_TOKENS} tokens an answer (assumed)",
     )
+
+
+def _cost(llm: Llm, tokens: Mapping[Role, tuple[float, float]]) -> float | None:
+    """USD at the first endpoint, of prompt and completion tokens by role; None where a role's model has no price."""
+    endpoint, cost = llm.endpoints[0], 0.0
+    for role, (prompt, written) in tokens.items():
+        if (known := endpoint.price_of(llm.roles.get(role.value, endpoint.model))) is None:
+            return None
+        cost += known.price.cost(int(prompt), int(written))
+    return round(cost, 4)
 
 
 def _tokens(prompt: str) -> int:
@@ -163,6 +180,8 @@ def _rows(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "model calls", f"{plan.calls:,}"
     yield "tokens", f"{plan.prompt_tokens:,} prompt + {plan.completion_tokens:,} completion"
     yield "cost", "unknown: llm.endpoints[0].price is not set" if plan.cost_usd is None else f"${plan.cost_usd:,.2f}"
+    for line in plan.prices:
+        yield "", line
     if plan.budget_usd is not None and (plan.cost_usd or 0.0) > plan.budget_usd:
         yield "budget", f"${plan.budget_usd:,.10g}, less than that: the run would stop there; raise llm.budget_usd"
     yield "time", f"about {timedelta(seconds=plan.seconds)} (h:mm:ss)"

@@ -9,12 +9,15 @@ from typing import Any
 
 from rich.console import Console
 
+from actors.logic.persona_call import PersonaCall
 from cluster.errors import Halt, UserError
+from cluster.keys import Endpoint
 from cluster.manifest import Manifest
+from cluster.spending import worst_cost
 from pipelines.endpoints import endpoints
 from pipelines.preflight import check
 from pipelines.run_folder import open_run
-from pipelines.settings import EMBEDDED, Settings, document_characters
+from pipelines.settings import Settings, document_characters
 from pipelines.sources import check_fields, count_documents, find_files, plan_splits
 
 log = logging.getLogger(__name__)
@@ -51,9 +54,14 @@ def run(
             raise UserError(
                 f"{settings.run_dir} has no finished personas; run `populace personas` or `populace run` first"
             )
-        report = check(endpoints(settings))
+        targets = endpoints(settings)
+        if stages.personas and not manifest.personas.done:
+            _pays_for_a_call(settings, targets)
+        report = check(targets)
         for warning in report.warnings:
             console.print(f"[yellow]warning[/] {warning}", highlight=False, soft_wrap=True)
+        for line in settings.llm.listed():
+            console.print(line, highlight=False, soft_wrap=True)
         splits = _documents(settings, manifest, report.contexts)
         _make(settings, console, manifest, stages, splits)
     return manifest
@@ -63,6 +71,15 @@ def _left(settings: Settings, manifest: Manifest, stages: Stages) -> bool:
     if stages.personas and not manifest.personas.done:
         return True
     return stages.conversations and manifest.conversations.total("rows") < settings.conversations.count
+
+
+def _pays_for_a_call(settings: Settings, targets: list[Endpoint]) -> None:
+    """`UserError` where the budget is less than the cheapest call of all may cost: about a document without words."""
+    budget, chosen = settings.llm.budget_usd, settings.personas
+    call = PersonaCall("", None, 0, "", chosen.per_call, chosen.granularity, settings.seed, settings.llm.small_model)
+    least = worst_cost(call.first_request(), targets)
+    if budget is not None and budget < least:
+        raise UserError(f"llm.budget_usd is ${budget:,.10g}, but one call may cost ${least:,.6f} or more; raise it")
 
 
 def _documents(settings: Settings, manifest: Manifest, told: list[int]) -> list[Any]:
@@ -99,8 +116,7 @@ def _make(settings: Settings, console: Console, manifest: Manifest, stages: Stag
 
     folder = settings.folder
     index_segments(folder / "journal")
-    priced = all(one.price or one.base_url == EMBEDDED for one in settings.llm.endpoints)
-    ledger = Ledger(folder / "metrics.json", priced)
+    ledger = Ledger(folder / "metrics.json", priced=not settings.llm.unpriced())
     ending = "interrupted"
     with ExitStack() as stack:
         with console.status("starting Ray and the models …") if console.is_terminal else nullcontext():

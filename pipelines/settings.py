@@ -15,6 +15,8 @@ from actors.logic.near_duplicates import Scope
 from actors.logic.persona import Granularity
 from actors.logic.sampling import Sampling
 from cluster.errors import UserError
+from cluster.keys import Price
+from cluster.prices import Known, listed_price
 from pipelines.wrong_settings import lines, near
 
 EMBEDDED = "embedded"
@@ -37,9 +39,19 @@ class Documents(_Section):
         return [value] if isinstance(value, str) else value
 
 
-class PriceSettings(_Section):
+class ModelPriceSettings(_Section):
     input: Annotated[float, Field(ge=0)]
     output: Annotated[float, Field(ge=0)]
+    cached_input: Annotated[float, Field(ge=0)] | None = None
+
+    def known(self) -> Known | None:
+        """None where it is no number."""
+        told = isfinite(self.input + self.output + (self.cached_input or 0))
+        return Known(Price(self.input, self.output, self.cached_input)) if told else None
+
+
+class PriceSettings(ModelPriceSettings):
+    models: dict[str, ModelPriceSettings] = {}
 
 
 class EndpointSettings(_Section):
@@ -53,6 +65,14 @@ class EndpointSettings(_Section):
     batch: bool = False
     context_tokens: Annotated[int, Field(strict=True, ge=512)] | None = None
     price: PriceSettings | None = None
+
+    def price_of(self, model: str) -> Known | None:
+        """What a model costs here: as the config says, else as the table of prices does."""
+        if self.price and model in self.price.models:
+            return self.price.models[model].known()
+        if self.price and model == self.model:
+            return self.price.known()
+        return listed_price(self.base_url, model)
 
     @field_validator("base_url")
     @classmethod
@@ -78,14 +98,43 @@ class Llm(_Section):
 
     @model_validator(mode="after")
     def _can_keep_its_budget(self) -> Llm:
+        if self.budget_usd is None or not (unpriced := self.unpriced()):
+            return self
+        at, model = unpriced[0]
+        if model == self.endpoints[at].model:
+            raise ValueError(f"has a budget_usd, but endpoints[{at}] no price, so it could not be kept; set one")
+        raise ValueError(
+            f"has a budget_usd, but {model} no price at endpoints[{at}], so it could not be kept; set one under its "
+            "price.models"
+        )
+
+    def models(self, endpoint: EndpointSettings) -> list[str]:
+        """Those that an endpoint is asked for."""
+        return list(dict.fromkeys([endpoint.model, *self.roles.values()]))
+
+    def unpriced(self) -> list[tuple[int, str]]:
+        """Models of unknown price, with the number of the endpoint where they cost something."""
+        return [
+            (at, model)
+            for at, one in enumerate(self.endpoints)
+            for model in self.models(one)
+            if one.base_url != EMBEDDED and one.price_of(model) is None
+        ]
+
+    def listed(self) -> list[str]:
+        """A line for each price that is the table's, and how to set another."""
+        lines = []
         for at, one in enumerate(self.endpoints):
-            if self.budget_usd is not None and one.base_url != EMBEDDED and not _is_told(one.price):
-                raise ValueError(f"has a budget_usd, but endpoints[{at}] no price, so it could not be kept; set one")
-        return self
-
-
-def _is_told(price: PriceSettings | None) -> bool:
-    return price is not None and isfinite(price.input + price.output)
+            for model in self.models(one):
+                known = one.price_of(model)
+                if known and known.as_of:
+                    setting = "price" if model == one.model else f"price.models.{model}"
+                    lines.append(
+                        f"price of {model} from the table of {known.as_of}: ${known.price.input:g} in, "
+                        f"${known.price.output:g} out per million tokens; "
+                        f"set llm.endpoints[{at}].{setting} if yours differs"
+                    )
+        return lines
 
 
 class Dedup(_Section):

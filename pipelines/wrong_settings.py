@@ -88,7 +88,8 @@ def _section(root: type[BaseModel], key: str) -> type[BaseModel] | None:
     """The model behind a dotted key such as `llm.endpoints[0].price`."""
     section: Any = root
     for name in [part.partition("[")[0] for part in key.split(".") if part]:
-        field = section.model_fields.get(name)
+        if (field := section.model_fields.get(name)) is None:
+            return None
         found = [one for one in _leaves(field.annotation) if isinstance(one, type) and issubclass(one, BaseModel)]
         if not found:
             return None

@@ -5,9 +5,9 @@
 prints one line, `{"port": …, "base_url": …, "pid": …}`, and then nothing. Binds 127.0.0.1, and dies with the thread
 that started it (Linux). Knows nothing of populace: it sees requests alone.
 
-Served: `POST /v1/chat/completions`, `GET /v1/models`, `GET` and `POST /control` (read and change `Options`, JSON),
-`POST /control/reset` (forget counts and log), `GET /control/stats`, `GET /control/log?offset=0&limit=10000` (a JSON
-object per line).
+Served: `POST /v1/chat/completions`, `GET /v1/models` and `/v1/models/NAME`, `GET` and `POST /control` (read and change
+`Options`, JSON), `POST /control/reset` (forget counts and log), `GET /control/stats`, `GET
+/control/log?offset=0&limit=10000` (a JSON object per line).
 
 An answer is a function of messages, seed and response_format, in any process and order. A fault is chosen by, in this
 order: who asks (`keys`, `dying`), what is asked (`models`, `refuse`, `marker`), when (`storm`, `rpm`, `tpm`), the how
@@ -57,13 +57,29 @@ NAMED_FAULTS = (
     "empty",  # 200, content ""
     "prose",  # a sentence where JSON was asked for
     "fenced",  # JSON in a Markdown fence
+    "sloppy",  # JSON with words around it and commas where none belong
+    "misfit",  # JSON of another shape than was asked for
     "short",  # arrays half as long as asked for
     "slow",  # `slow_s` more latency
     "hang",  # no answer for `hang_s`
+    "gemini_key",  # what providers say in their own words, see `_IN_OTHER_WORDS`
+    "gemini_busy",
+    "openrouter_credits",
+    "openrouter_moderated",
+    "openrouter_busy",
+    "openrouter_busy_200",
+    "openrouter_choice",
+    "azure_busy",
+    "anthropic_busy",
+    "loading",
+    "ollama_404",
+    "vllm_400",
 )
 """A fault is one of these names, or an HTTP status from 400 to 599 as a string."""
 
-_UNUSABLE = frozenset({"reset", "truncated", "html_200", "error_200", "no_choices"})
+_UNUSABLE = frozenset(
+    {"reset", "truncated", "html_200", "error_200", "no_choices", "openrouter_busy_200", "openrouter_choice"}
+)
 """200s that bring the client nothing: not counted as paid."""
 
 _RETRY_AFTER_FORMS = ("seconds", "ms", "date", "reset", "none")
@@ -361,8 +377,8 @@ class ModelServer:
             if request.method != "POST":
                 return _error(405, "use POST")
             return await self._chat(request)
-        if path == "/v1/models":
-            return self._models(request)
+        if path == "/v1/models" or path.startswith("/v1/models/"):
+            return self._models(request, path.removeprefix("/v1/models").removeprefix("/"))
         if path.startswith("/control"):
             return await self._control(request, path)
         return _error(404, f"no such path: {path}")
@@ -427,11 +443,15 @@ class ModelServer:
             return self._refuse(call, "404", f"The model `{asked.model}` does not exist.")
         if param := asked.uses(options.refuse):
             return self._refuse(call, "400", f"'{param}' is not supported with this model.", param)
+        if asked.form == "json_object" and not asked.mentions_json():
+            return self._refuse(call, "400", "'messages' must contain the word 'json' to use json_object.", "messages")
         fault = self._choose_fault(call, asked)
         if fault and fault.isdigit() and int(fault) < 500:
             return self._refuse(call, fault)
         if fault in ("insufficient_quota", "content_filter_400"):
             return self._refuse(call, fault)
+        if fault in _IN_OTHER_WORDS:
+            return self._say(call, fault)
         try:
             body = asked.answer(fault, options)
         except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
@@ -539,6 +559,13 @@ class ModelServer:
             headers |= self._cool(call, wait_s)
         return _error(status, message or said, kind, code, param, headers)
 
+    def _say(self, call: Call, fault: str) -> web.Response:
+        """A provider's own words; `{reset}` in them is 40 s from now, in Unix milliseconds."""
+        status, headers, text = _IN_OTHER_WORDS[fault]
+        call.status, call.fault, call.completion_tokens = status, fault, 0
+        body = text.replace("{reset}", str(int((time.time() + 40) * 1000)))
+        return web.Response(status=status, text=body, content_type="application/json", headers=headers)
+
     def _cool(self, call: Call, wait_s: float | None) -> dict[str, str]:
         now, form = time.monotonic(), self.options.retry_after_form
         if wait_s is None:
@@ -573,13 +600,15 @@ class ModelServer:
                 headers[f"x-ratelimit-reset-{unit}"] = reset
         return headers
 
-    def _models(self, request: web.BaseRequest) -> web.Response:
+    def _models(self, request: web.BaseRequest, asked: str) -> web.Response:
         key = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if self.options.keys and key not in self.options.keys:
             return _error(401, "Incorrect API key provided.", "invalid_request_error", "invalid_api_key")
-        names = self.options.models or ["test-model"]
+        names = self.options.models or [asked or "test-model"]
+        if asked and asked not in names:
+            return _error(404, f"The model `{asked}` does not exist.", code="model_not_found")
         rows = [{"id": name, "object": "model", "created": 1_700_000_000, "owned_by": "tests"} for name in names]
-        return web.json_response({"object": "list", "data": rows})
+        return web.json_response(rows[names.index(asked)] if asked else {"object": "list", "data": rows})
 
     async def _control(self, request: web.BaseRequest, path: str) -> web.Response:
         if path == "/control/stats":
@@ -618,6 +647,69 @@ _REFUSALS: dict[str, tuple[int, str, str | None, str]] = {
     "insufficient_quota": (429, "insufficient_quota", "insufficient_quota", "You exceeded your current quota."),
     "content_filter_400": (400, "invalid_request_error", "content_filter", "The prompt triggered content management."),
     "503": (503, "server_error", None, "The engine is currently overloaded, please try again later."),
+}
+
+
+_GOOGLE = "type.googleapis.com/google.rpc"
+_IN_OTHER_WORDS: dict[str, tuple[int, dict[str, str], str]] = {
+    "gemini_key": (
+        400,
+        {},
+        '[{"error": {"code": 400, "message": "API key not valid. Please pass a valid API key.", "status":'
+        f' "INVALID_ARGUMENT", "details": [{{"@type": "{_GOOGLE}.ErrorInfo", "reason": "API_KEY_INVALID", "domain":'
+        ' "googleapis.com", "metadata": {"service": "generativelanguage.googleapis.com"}}]}}]',
+    ),
+    "gemini_busy": (
+        429,
+        {},
+        '[{"error": {"code": 429, "message": "You exceeded your current quota.", "status": "RESOURCE_EXHAUSTED",'
+        f' "details": [{{"@type": "{_GOOGLE}.QuotaFailure", "violations": [{{"quotaId": "PerMinute"}}]}},'
+        f' {{"@type": "{_GOOGLE}.RetryInfo", "retryDelay": "34.5s"}}]}}}}]',
+    ),
+    "openrouter_credits": (
+        402,
+        {},
+        '{"error": {"message": "This request requires more credits.", "code": 402, "metadata": {"provider_name": null}}'
+        ', "user_id": "user_1"}',
+    ),
+    "openrouter_moderated": (
+        403,
+        {},
+        '{"error": {"code": 403, "message": "Your input was flagged", "metadata": {"reasons": ["violence"],'
+        ' "flagged_input": "…", "provider_name": "OpenAI", "model_slug": "m"}}}',
+    ),
+    "openrouter_busy": (
+        429,
+        {},
+        '{"error": {"message": "Rate limit exceeded: free-models-per-min. ", "code": 429, "metadata": {"headers":'
+        ' {"X-RateLimit-Limit": "20", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "{reset}"},'
+        ' "provider_name": null}}, "user_id": "user_1"}',
+    ),
+    "openrouter_busy_200": (200, {}, '{"error": {"message": "Provider returned error", "code": 429}}'),
+    "openrouter_choice": (
+        200,
+        {},
+        '{"id": "gen-1", "choices": [{"error": {"code": 502, "message": "Provider went away"}, "finish_reason":'
+        ' "error", "message": {"role": "assistant", "content": ""}}]}',
+    ),
+    "azure_busy": (
+        429,
+        {"retry-after-ms": "2500", "retry-after": "3"},
+        '{"error": {"code": "429", "message": "Requests have exceeded the token rate limit of your tier."}}',
+    ),
+    "anthropic_busy": (529, {}, '{"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}'),
+    "loading": (503, {}, '{"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}}'),
+    "ollama_404": (
+        404,
+        {},
+        '{"error": {"message": "model \'m\' not found", "type": "api_error", "param": null, "code": null}}',
+    ),
+    "vllm_400": (
+        400,
+        {},
+        '{"object": "error", "message": "This model\'s maximum context length is 4096 tokens.", "type":'
+        ' "BadRequestError", "param": null, "code": 400}',
+    ),
 }
 
 
@@ -699,12 +791,18 @@ class Asked:
     def mentions(self, marker: str) -> bool:
         return any(marker in text for _, text in self.texts)
 
+    @property
+    def form(self) -> str:
+        return str((self.body.get("response_format") or {}).get("type", "text"))
+
+    def mentions_json(self) -> bool:
+        return any("json" in text.lower() for _, text in self.texts)
+
     def uses(self, refused: list[str]) -> str | None:
         """The first of the `refused` fields, or response formats, that this request has."""
         if not refused:
             return None
-        kind = (self.body.get("response_format") or {}).get("type")
-        if kind in refused:
+        if self.form in refused:
             return "response_format"
         return next((name for name in refused if self.body.get(name) is not None), None)
 
@@ -749,21 +847,34 @@ class Asked:
         return {"index": number, "message": message, "logprobs": None, "finish_reason": finish}
 
     def _text(self, draw: Draw, fault: str) -> str:
-        form = self.body.get("response_format") or {}
-        kind = form.get("type", "text")
         if fault == "prose":
             return self._chat(draw)
-        if kind == "json_schema":
-            schema = form["json_schema"]["schema"]
+        if schema := self._schema():
             value = Filled(schema, draw, short=fault == "short").value(schema)
         elif (by_word := self._personas_by_word(draw, short=fault == "short")) is not None:
             value = by_word
-        elif kind == "json_object":
+        elif self.form == "json_object":
             value = {"answer": self._chat(draw)}
         else:
             return self._chat(draw)
+        if fault == "misfit":
+            value = {"answer": value}
         text = json.dumps(value, ensure_ascii=False)
+        if fault == "sloppy":
+            return f"Sure! {text[:-1]},{text[-1]}\n\nDoes that help?"
         return f"Here you are:\n```json\n{text}\n```" if fault == "fenced" else text
+
+    def _schema(self) -> dict[str, Any] | None:
+        """The schema of the response format, or else the one of an object that the last message quotes."""
+        if self.form == "json_schema":
+            return self.body["response_format"]["json_schema"]["schema"]
+        last = self.texts[-1][1]
+        for brace in re.finditer(r"\{", last):
+            with contextlib.suppress(ValueError):
+                found, _ = json.JSONDecoder().raw_decode(last, brace.start())
+                if found.get("type") == "object" and "properties" in found:
+                    return found
+        return None
 
     def _personas_by_word(self, draw: Draw, short: bool) -> object:
         """Personas where the end of the last or of the first message asks for them as JSON; else None."""

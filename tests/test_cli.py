@@ -199,3 +199,17 @@ def test_a_plan_is_one_json_object_with_the_figures_of_the_contract(config):
     } <= figures.keys()
     assert figures["cost_usd"] is None
     assert not (config.parent / "run").exists()
+
+
+def test_a_plan_counts_each_roles_model_at_its_price_and_says_which_are_the_tables(config):
+    told = ["llm.endpoints.0.base_url=https://api.openai.com/v1", "llm.endpoints.0.model=gpt-5-nano"]
+    asked = ["plan", str(config), "--json", *(part for one in told for part in ("--set", one))]
+    figures = json.loads(CliRunner().invoke(app, asked).stdout)
+    cheap = (figures["prompt_tokens"] * 0.05 + figures["completion_tokens"] * 0.4) / 1e6
+    assert figures["cost_usd"] == pytest.approx(cheap, abs=1e-4)
+    assert figures["prices"][0].startswith("price of gpt-5-nano from the table of 2026-")
+    dearer = json.loads(CliRunner().invoke(app, [*asked, "--set", "llm.roles.respondent=gpt-5"]).stdout)
+    assert len(dearer["prices"]) == 2
+    assert 5 * cheap < dearer["cost_usd"] < 25 * cheap
+    unknown = json.loads(CliRunner().invoke(app, [*asked, "--set", "llm.roles.respondent=mine"]).stdout)
+    assert unknown["cost_usd"] is None

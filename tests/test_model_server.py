@@ -265,12 +265,30 @@ def test_what_is_no_chat_request_is_400(model_server):
     assert post(server, shaped({"$ref": "#/nowhere"})).status == 400
 
 
+@pytest.mark.parametrize("fields", [{}, {"response_format": {"type": "json_object"}}])
+def test_a_schema_in_the_last_message_is_held_as_well_as_a_model_can(model_server, fields):
+    schema = persona_list(2, PERSON)
+    reply = ask(model_server(), f"Answer with JSON that fits {json.dumps(schema)} alone.", **fields)
+    jsonschema.validate(json.loads(reply.text), schema)
+
+
+def test_what_is_sloppy_or_a_misfit_is_told_from_what_was_asked_for(model_server):
+    schema = persona_list(2)
+    sloppy = post(model_server(share={"sloppy": 1.0}), shaped(schema)).text
+    assert ",}" in sloppy and sloppy.startswith("Sure!")
+    misfit = json.loads(post(model_server(share={"misfit": 1.0}), shaped(schema)).text)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(misfit, schema)
+
+
 def test_an_endpoint_without_schema_support_refuses_it(model_server):
     server = model_server(refuse=["json_schema", "max_tokens"])
     refused = post(server, shaped(persona_list(5)))
     assert (refused.status, refused.error["param"]) == (400, "response_format")
     assert ask(server, max_tokens=9).error["param"] == "max_tokens"
-    assert ask(server, response_format={"type": "json_object"}).status == 200
+    json_mode = {"type": "json_object"}
+    assert ask(server, response_format=json_mode).error["param"] == "messages"
+    assert ask(server, "Answer in JSON: who are you?", response_format=json_mode).status == 200
 
 
 def test_keys_die_one_by_one_each_in_its_way(model_server):

@@ -1,4 +1,7 @@
-"""The program of one persona call: ask for exactly `per_call` people, read them, ask again if they are too few."""
+"""The program of one persona call: ask for exactly `per_call` people, read them, ask again if they are too few.
+
+An answer that holds nobody is corrected in its own conversation; too few people are asked for afresh.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from actors.logic.sampling import derived_rng
 from actors.prompts import Prompt, load, render
 from cluster.chat import ChatAnswer, ChatModel, ChatRequest, Role, Usage
 from cluster.errors import CallFailed, FailureKind
+from cluster.structured import correction
 
 TRIES = 3
 TEXT_RELATIONS = ("read", "write", "like", "dislike")
@@ -22,6 +26,7 @@ _DETAIL = {
     Granularity.FINE: "Give five or more attributes: age, work, place, schooling, means, wish, worry, way of speaking.",
 }
 _ONE_PERSON = r"""^An? [^".;:()\[\]]+\.$"""  # what a small model is held to: one plain sentence
+_UNREAD = "no person can be read from it"
 _TOKENS_PER_PERSON = {Granularity.COARSE: 50, Granularity.MEDIUM: 100, Granularity.FINE: 180}
 
 
@@ -58,6 +63,11 @@ class PersonaCall:
     def item_id(self) -> str:
         return f"{self.document_id}/{self.parent_id or 'document'}"
 
+    def first_request(self) -> ChatRequest:
+        """What is asked first; for measuring what a call costs."""
+        slot = 0 if self.one_per_request else None
+        return self._request(self._prompt(), 1 if self.one_per_request else self.per_call, slot, 1, {})
+
     async def run(self, chat: ChatModel) -> PersonaAnswer:
         """Raises `CallFailed` when no try brought a single person."""
         if not self.one_per_request:
@@ -70,29 +80,45 @@ class PersonaCall:
     async def _ask(self, chat: ChatModel, prompt: Prompt, count: int, slot: int | None) -> PersonaAnswer:
         people: dict[str, Found] = {}
         usage, model, fault = Usage(), "", ""
+        request, is_correction = self._request(prompt, count, slot, 1, people), False
         for attempt in range(1, TRIES + 1):
+            unread = None
             try:
-                answer = await chat.answer(self._request(prompt, count, slot, attempt))
+                answer = await chat.answer(request)
             except CallFailed as failure:
                 if failure.kind not in (FailureKind.EMPTY, FailureKind.TRUNCATED):
                     raise
                 fault = failure.message
-                continue
-            usage, model = usage + answer.usage, answer.model
-            for found in self._read(answer, slot):
-                people.setdefault(normal_form(found.text), found)
-            if len(people) >= count:
-                return PersonaAnswer(list(people.values())[:count], model, prompt.sha, usage, attempt)
-            fault = f"the model answered {len(people)} of {count} personas, at last: {answer.text[:120]!r}"
+            else:
+                usage, model = usage + answer.usage, answer.model
+                found = self._read(answer, slot)
+                for one in found:
+                    people.setdefault(normal_form(one.text), one)
+                if len(people) >= count:
+                    return PersonaAnswer(list(people.values())[:count], model, prompt.sha, usage, attempt)
+                fault = f"the model answered {len(people)} of {count} personas, at last: {answer.text[:120]!r}"
+                unread = answer if self._may_correct(answer, found) and not is_correction else None
+            is_correction = unread is not None
+            if unread:
+                request = correction(request, unread.text, _UNREAD)
+            else:
+                request = self._request(prompt, count, slot, attempt + 1, people)
         if not people:
             raise CallFailed(FailureKind.MALFORMED, fault, TRIES)
         return PersonaAnswer(list(people.values()), model, prompt.sha, usage, TRIES, fault)
 
-    def _request(self, prompt: Prompt, count: int, slot: int | None, attempt: int) -> ChatRequest:
+    def _may_correct(self, answer: ChatAnswer, found: list[Found]) -> bool:
+        """Whether the model may do better when told: not where it was cut off, nor where it is too small for that."""
+        return not found and answer.finish_reason != "length" and not self.one_per_request
+
+    def _request(
+        self, prompt: Prompt, count: int, slot: int | None, attempt: int, people: Mapping[str, Found]
+    ) -> ChatRequest:
+        """A request that knows nothing of earlier ones but the people whom they brought."""
         place = f"{self.item_id}/{'all' if slot is None else slot}/{attempt}"
         values = {"persona" if self.parent_id else "text": self.text}
         if slot is None:
-            values |= {"count": str(count), "detail": _DETAIL[self.granularity]}
+            values |= {"count": str(count), "detail": _DETAIL[self.granularity], "already": _already(people)}
         else:
             values |= {"relation": self._relation(slot)}
         return ChatRequest(
@@ -143,6 +169,14 @@ class PersonaCall:
         usage = sum((answer.usage for answer in answers), Usage())
         tries = max(answer.tries for answer in answers)
         return PersonaAnswer(kept, answers[0].model, answers[0].prompt_sha, usage, tries, short)
+
+
+def _already(people: Mapping[str, Found]) -> str:
+    if not people:
+        return ""
+    named = "\n".join(f"- {one.text}" for one in people.values())
+    [message] = render(load("persona_already"), people=named)
+    return f"\n\n{message['content']}"
 
 
 def _object(properties: Mapping[str, object]) -> dict[str, object]:

@@ -148,15 +148,58 @@ def test_a_halt_passes(call):
 # --- requests
 
 
-def test_each_try_has_an_item_and_a_seed_of_its_own():
-    chat = Chat("none", "none", people(1, 2, 3))
-    run(CALL, chat)
-    assert [request.item for request in chat.asked] == [
-        "doc/document/all/1",
-        "doc/document/all/2",
-        "doc/document/all/3",
-    ]
+@pytest.mark.parametrize("call", [CALL, SINGLY])
+def test_each_try_has_an_item_and_a_seed_of_its_own(call):
+    nothing = CallFailed(FailureKind.EMPTY, "no text")
+    chat = Chat(nothing, nothing, people(1))
+    run(replace(call, per_call=1), chat)
+    slot = "0" if call.one_per_request else "all"
+    assert [request.item for request in chat.asked] == [f"doc/document/{slot}/{number}" for number in (1, 2, 3)]
     assert len({request.seed for request in chat.asked}) == 3
+
+
+# --- asking again
+
+
+def test_an_answer_that_holds_nobody_is_corrected_and_then_asked_for_afresh():
+    chat = Chat("I cannot help with that.", "Still not.", people(1, 2, 3))
+    assert run(CALL, chat).tries == 3
+    first, second, third = chat.asked
+    assert list(second.messages[: len(first.messages)]) == list(first.messages)
+    said, told = second.messages[len(first.messages) :]
+    assert said == {"role": "assistant", "content": "I cannot help with that."}
+    assert "no person can be read" in told["content"] and '"personas"' in told["content"]
+    assert third.messages == first.messages
+    assert len({one.item for one in chat.asked}) == 3
+
+
+def test_too_few_are_asked_for_afresh_with_those_who_are_there():
+    chat = Chat(people(1), people(2), people(3))
+    run(CALL, chat)
+    first, second, third = (request.messages[-1]["content"] for request in chat.asked)
+    assert "named already" not in first
+    assert "- A baker number 1" in second and "- A baker number 2" not in second
+    assert "- A baker number 1\n- A baker number 2\n" in third
+    assert {len(request.messages) for request in chat.asked} == {2}
+
+
+def test_nobody_after_too_few_is_corrected_too():
+    chat = Chat(people(1), "No more.", people(2, 3))
+    assert texts(run(CALL, chat)) == numbered(1, 2, 3)
+    assert [len(request.messages) for request in chat.asked] == [2, 2, 4]
+
+
+def test_what_was_cut_off_before_the_first_person_is_asked_for_afresh():
+    chat = Chat(ChatAnswer('{"personas": [{"relation": "re', "m", "length", Usage(1, 10, 5)), people(1, 2, 3))
+    run(CALL, chat)
+    assert chat.asked[1].item == "doc/document/all/2"
+
+
+def test_a_small_model_is_never_corrected():
+    call = replace(SINGLY, per_call=1)
+    chat = Chat("Sorry.", "Sorry.", people(1))
+    run(call, chat)
+    assert len({len(request.messages) for request in chat.asked}) == 1
 
 
 def asked_of(call: PersonaCall) -> list[ChatRequest]:

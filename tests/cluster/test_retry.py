@@ -17,13 +17,13 @@ def verdict(status: int | None, code: str | None = None, **facts: object) -> tup
     return found.action, found.kind
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_a_refused_key_is_retired(status):
+@pytest.mark.parametrize("status", [401, 402, 403])
+def test_a_key_that_is_refused_or_has_no_credit_is_retired(status):
     assert verdict(status) == (Action.RETIRE, FailureKind.REFUSED)
 
 
 @pytest.mark.parametrize("status", [400, 402, 429])
-@pytest.mark.parametrize("code", ["insufficient_quota", "invalid_api_key", "account_deactivated", "billing_not_active"])
+@pytest.mark.parametrize("code", ["insufficient_quota", "invalid_api_key", "account_deactivated", "API_KEY_INVALID"])
 def test_a_key_without_money_or_account_is_retired_and_does_not_rest(status, code):
     assert verdict(status, code) == (Action.RETIRE, FailureKind.REFUSED)
 
@@ -185,6 +185,11 @@ RESET, LEFT = "x-ratelimit-reset-", "x-ratelimit-remaining-"
         ({f"{RESET}requests": "1s", f"{RESET}tokens": "6m0s"}, 360.0),
         ({f"{RESET}requests": "1s", f"{RESET}tokens": "6m0s", f"{LEFT}requests": "0", f"{LEFT}tokens": "900"}, 1.0),
         ({f"{RESET}requests": "1s", f"{RESET}tokens": "6m0s", f"{LEFT}requests": "5", f"{LEFT}tokens": "900"}, 360.0),
+        ({"x-ratelimit-reset": str(int((NOW + 40) * 1000))}, 40.0),
+        ({"x-ratelimit-reset": str(int(NOW + 40))}, 40.0),
+        ({"x-ratelimit-reset": str(int(NOW - 40))}, 0.0),
+        ({"x-ratelimit-reset": "40"}, 40.0),
+        ({"x-ratelimit-reset": "40", f"{RESET}requests": "1s"}, 1.0),
         ({}, None),
     ],
 )

@@ -10,11 +10,13 @@ import pytest
 
 from cluster.chat import ChatAnswer, ChatRequest, Role, Usage
 from cluster.dialect import Dialect, Form, Known, is_refusal, next_dialect
+from cluster.errors import FailureKind
 from cluster.keys import Endpoint, Price, Secret
 from cluster.lanes import Lane, Lanes
-from cluster.retry import Action, Trouble, judge
+from cluster.refusal import read_refusal
+from cluster.retry import Action, Trouble, Verdict, judge
 from cluster.transport import OpenAITransport
-from cluster.wire import body_of, read_answer, read_refusal
+from cluster.wire import body_of, read_answer
 
 T = TypeVar("T")
 KEY = "sk-very-secret-9000"
@@ -86,6 +88,17 @@ def test_the_key_of_the_lane_is_sent(shared_server):
 def test_the_role_chooses_the_model(shared_server):
     [answer] = ask(shared_server().base_url, roles={"persona": "m-large"})
     assert answer.model == "m-large"
+
+
+def test_the_cost_is_that_of_the_model_that_was_asked(shared_server):
+    prices = {"price": Price(1.0, 1.0), "role_prices": {"m-large": Price(10.0, 10.0)}}
+    [large] = ask(shared_server().base_url, roles={"persona": "m-large"}, **prices)
+    [small] = ask(shared_server().base_url, roles={"judge": "m-large"}, **prices)
+    for answer, price in ((large, 10.0), (small, 1.0)):
+        used = answer.usage.prompt_tokens + answer.usage.completion_tokens
+        assert answer.usage.cost_usd == pytest.approx(price * used / 1e6)
+    [unknown] = ask(shared_server().base_url, roles={"persona": "m-large"}, price=Price(1.0, 1.0))
+    assert unknown.usage.cost_usd == 0
 
 
 def test_an_answer_that_was_cut_off_says_so(shared_server):
@@ -169,6 +182,45 @@ def test_a_refusal_is_a_trouble_with_status_and_code(shared_server, fault, statu
     assert (trouble.status, trouble.code, trouble.is_api, trouble.connected) == (status, code, True, True)
     assert judge(trouble).action is action
     assert trouble.message
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "code", "action", "kind"),
+    [
+        ("gemini_key", 400, "API_KEY_INVALID", Action.RETIRE, FailureKind.REFUSED),
+        ("gemini_busy", 429, None, Action.COOL, FailureKind.EXHAUSTED),
+        ("openrouter_credits", 402, None, Action.RETIRE, FailureKind.REFUSED),
+        ("openrouter_moderated", 403, "content_filter", Action.FAIL, FailureKind.FILTERED),
+        ("openrouter_busy", 429, None, Action.COOL, FailureKind.EXHAUSTED),
+        ("openrouter_busy_200", 429, None, Action.COOL, FailureKind.EXHAUSTED),
+        ("openrouter_choice", 502, None, Action.RETRY, FailureKind.EXHAUSTED),
+        ("azure_busy", 429, "429", Action.COOL, FailureKind.EXHAUSTED),
+        ("anthropic_busy", 529, None, Action.RETRY, FailureKind.EXHAUSTED),
+        ("loading", 503, "unavailable_error", Action.OUTAGE, FailureKind.EXHAUSTED),
+        ("ollama_404", 404, None, Action.FAIL, FailureKind.REFUSED),
+        ("vllm_400", 400, None, Action.FAIL, FailureKind.REFUSED),
+    ],
+)
+def test_providers_are_understood_in_their_own_words(shared_server, fault, status, code, action, kind):
+    trouble = trouble_of(shared_server(share={fault: 1.0}).base_url)
+    assert (trouble.status, trouble.code, trouble.is_api) == (status, code, True)
+    assert judge(trouble) == Verdict(action, kind)
+    assert trouble.message and "HTTP" not in trouble.message
+
+
+@pytest.mark.parametrize(
+    ("fault", "seconds"),
+    [("gemini_busy", 34.5), ("openrouter_busy", 40.0), ("azure_busy", 2.5), ("openrouter_busy_200", None)],
+)
+def test_how_long_to_wait_is_read_in_the_providers_own_words(shared_server, fault, seconds):
+    wait = trouble_of(shared_server(share={fault: 1.0}).base_url).retry_after_s
+    assert wait == (None if seconds is None else pytest.approx(seconds, abs=20 if fault == "openrouter_busy" else 0))
+
+
+def test_a_moderated_input_costs_no_key_and_is_asked_once(shared_server):
+    server = shared_server(share={"openrouter_moderated": 1.0})
+    trouble_of(server.base_url, request(schema=NARROW))
+    assert server.stats()["requests"] == 1
 
 
 @pytest.mark.parametrize(
@@ -465,6 +517,30 @@ def test_refusals_of_other_shapes_are_read(body, message):
     assert (trouble.message, trouble.code, trouble.is_api) == (message, None, True)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"details": None},
+        {"details": [None, 3, {"@type": 7}]},
+        {"details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": 34}]},
+        {"details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "soon"}]},
+        {"details": [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": None}]},
+        {"metadata": [], "code": 429},
+        {"metadata": {"headers": []}},
+        {"metadata": {"headers": {"X-RateLimit-Reset": None}}},
+    ],
+)
+def test_details_of_no_known_kind_are_left_alone(error):
+    trouble = refusal(json.dumps({"error": error | {"message": "no"}}), 429)
+    assert (trouble.message, trouble.code, trouble.retry_after_s) == ("no", None, None)
+
+
+def test_the_headers_word_goes_before_that_of_the_body():
+    delay = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34s"}
+    body = json.dumps({"error": {"details": [delay]}}).encode()
+    assert read_refusal(429, {"retry-after": "2"}, body, "http://e/v1", Secret(KEY), 0.0).retry_after_s == 2.0
+
+
 @pytest.mark.parametrize("body", ["", "<html>", "null", "[]", "3", '"no"', "[" * 100_000, "\xff"])
 def test_a_refusal_that_is_no_object_is_no_api(body):
     assert not refusal(body).is_api
@@ -486,6 +562,45 @@ def answer_of(content: str) -> ChatAnswer:
 def test_of_a_content_in_parts_the_text_is_taken():
     parts = '[{"type": "thinking", "thinking": []}, {"type": "text", "text": "yes"}]'
     assert answer_of(f'{{"choices": [{{"message": {{"content": {parts}}}}}]}}').text == "yes"
+
+
+def usage_of(usage: dict[str, object], **prices: Price) -> Usage:
+    endpoint = Endpoint("e", "http://e/v1", "m", [], **prices)
+    body = json.dumps({"choices": [{"message": {"content": "yes"}}], "usage": usage}).encode()
+    return read_answer(body, request(), "m", endpoint)[0].usage
+
+
+@pytest.mark.parametrize(
+    ("usage", "prompt", "written"),
+    [
+        ({"prompt_tokens": 20, "completion_tokens": 30, "total_tokens": 50}, 20, 30),
+        ({"prompt_tokens": 20, "completion_tokens": 151, "total_tokens": 553}, 20, 533),
+        ({"prompt_tokens": 20, "completion_tokens": 30, "total_tokens": None}, 20, 30),
+        ({"prompt_tokens": 20, "completion_tokens": None, "total_tokens": 20}, 20, 0),
+    ],
+)
+def test_tokens_that_were_thought_are_written_ones_also_where_the_total_alone_tells_them(usage, prompt, written):
+    used = usage_of(usage)
+    assert (used.prompt_tokens, used.completion_tokens) == (prompt, written)
+
+
+@pytest.mark.parametrize(
+    ("told", "cached"),
+    [
+        ({"prompt_tokens_details": {"cached_tokens": 600}}, 600),
+        ({"prompt_cache_hit_tokens": 600, "prompt_cache_miss_tokens": 400}, 600),
+        ({"prompt_tokens_details": {"cached_tokens": 5000}}, 1000),
+        ({"prompt_tokens_details": None}, 0),
+        ({"prompt_tokens_details": {"cached_tokens": "many"}}, 0),
+        ({}, 0),
+    ],
+)
+def test_cached_tokens_cost_less_where_that_is_known(told, cached):
+    usage = {"prompt_tokens": 1000, "completion_tokens": 100} | told
+    assert usage_of(usage, price=Price(2.0, 8.0, 0.5)).cost_usd == pytest.approx(
+        ((1000 - cached) * 2 + cached * 0.5 + 800) / 1e6
+    )
+    assert usage_of(usage, price=Price(2.0, 8.0)).cost_usd == pytest.approx(2800 / 1e6)
 
 
 @pytest.mark.parametrize("message", ["null", "{}", '{"content": null}', '{"content": 3}'])

@@ -8,6 +8,7 @@ import subprocess
 import threading
 
 import pytest
+import yaml
 from jobs import KEY, conversation_ids, rows, write_config, write_corpus
 
 ENV = {"POPULACE_TEST_KEY": KEY}
@@ -83,6 +84,33 @@ def test_an_endpoint_that_answers_html_is_named(config, run_populace):
         line = refusal(run_populace("run", config, "--set", f"llm.endpoints.0.base_url={url}", env=ENV))
         page.shutdown()
     assert "answers HTML" in line and "/v1" in line
+
+
+def test_a_model_that_the_endpoint_has_not_is_named_with_those_that_it_has(tmp_path, model_server, run_populace):
+    server = model_server(keys=[KEY], models=["alpha", "test-model-2", "zeta"])
+    config = write_config(tmp_path, server.base_url, write_corpus(tmp_path, 3))
+    line = refusal(run_populace("run", config, env=ENV))
+    assert f"{server.base_url} has no model test-model; it has test-model-2, alpha, zeta" in line
+    assert server.stats()["requests"] == 0
+
+
+def test_an_endpoint_without_its_v1_is_told_the_very_address(config, run_populace):
+    url = yaml.safe_load(config.read_text())["llm"]["endpoints"][0]["base_url"]
+    bare = url.removesuffix("/v1")
+    line = refusal(run_populace("run", config, "--set", f"llm.endpoints.0.base_url={bare}", env=ENV))
+    assert line.endswith(f"{bare} is no OpenAI-compatible API, but {url} is; set base_url to that")
+
+
+def test_a_key_that_is_named_twice_counts_once(tmp_path, model_server, run_populace):
+    server = model_server(keys=[KEY], latency=0.2)
+    (tmp_path / "keys.txt").write_text(f"{KEY}\n# the same\n {KEY} \n")
+    keys = ["env:POPULACE_TEST_KEY", f"file:{tmp_path}/keys.txt", "env:POPULACE_SAME_KEY"]
+    endpoint = {"base_url": server.base_url, "model": "m", "keys": keys, "max_concurrency": 2}
+    corpus = write_corpus(tmp_path, 12)
+    config = write_config(tmp_path, server.base_url, corpus, llm={"endpoints": [endpoint]})
+    done = run_populace("personas", config, env=ENV | {"POPULACE_SAME_KEY": KEY})
+    assert done.returncode == 0, done.stderr
+    assert server.stats()["keys"][KEY]["peak_in_flight"] <= 2
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path, run_populace):

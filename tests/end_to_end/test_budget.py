@@ -55,8 +55,9 @@ def test_a_run_stops_at_its_budget_and_goes_on_when_it_is_raised(prepared, run_p
 def test_a_budget_smaller_than_one_call_pays_for_none(prepared, run_populace):
     server, config, _ = prepared
     stopped = run_populace("run", config, "--set", "llm.budget_usd=0.0000001", env=ENV)
-    assert stopped.returncode == 1
-    assert "the next call may cost" in stopped.stderr and "Traceback" not in stopped.stderr
+    assert stopped.returncode == 2
+    [line] = stopped.stderr.splitlines()
+    assert "llm.budget_usd is $1e-07, but one call may cost $0.00" in line and line.endswith("or more; raise it")
     assert server.stats()["requests"] == 0
 
 
@@ -65,3 +66,18 @@ def test_a_plan_beyond_the_budget_says_so(prepared, run_populace):
     told = run_populace("plan", config, "--set", "llm.budget_usd=0.001", env=ENV)
     assert told.returncode == 0 and "less than that" in told.stdout
     assert "budget" not in run_populace("plan", config, "--set", "llm.budget_usd=1000", env=ENV).stdout
+
+
+def test_each_role_is_paid_by_the_price_of_its_model(prepared, run_populace):
+    server, config, run = prepared
+    told = ["llm.endpoints.0.price={input: 1, output: 2, models: {big: {input: 10, output: 30}}}"]
+    told += ["llm.roles.respondent=big", "llm.budget_usd=50", "conversations.count=12"]
+    done = run_populace("run", config, *(part for one in told for part in ("--set", one)), env=ENV)
+    assert done.returncode == 0, done.stderr
+    prices = {"m": (1, 2), "big": (10, 30)}
+    spent = sum(
+        prices[row["model"]][0] * row["prompt_tokens"] + prices[row["model"]][1] * row["completion_tokens"]
+        for row in server.log()
+    )
+    assert {row["model"] for row in server.log()} == set(prices)
+    assert metrics(run)["cost_usd"] == pytest.approx(spent / 1e6, rel=1e-4)

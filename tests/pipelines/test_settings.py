@@ -256,6 +256,61 @@ def test_a_budget_that_could_not_be_kept_is_refused():
     )
 
 
+OPENAI = "llm.endpoints.0.base_url=https://api.openai.com/v1"
+
+
+def test_a_model_that_the_table_knows_needs_no_price_for_a_budget():
+    found = settings("llm.budget_usd=5", OPENAI, "llm.endpoints.0.model=gpt-5-mini-2025-08-07").llm
+    assert found.endpoints[0].price_of("gpt-5-mini-2025-08-07").price == Price(0.25, 2.0, 0.025)
+    [line] = found.listed()
+    assert line.startswith("price of gpt-5-mini-2025-08-07 from the table of 2026-")
+    assert line.endswith("set llm.endpoints[0].price if yours differs")
+
+
+def test_the_price_in_the_config_goes_before_the_tables():
+    found = settings(OPENAI, "llm.endpoints.0.model=gpt-5-mini", "llm.endpoints.0.price={input: 1, output: 2}").llm
+    assert found.endpoints[0].price_of("gpt-5-mini").price == Price(1, 2)
+    assert found.listed() == []
+
+
+def test_a_budget_needs_the_price_of_each_roles_model():
+    told = ["llm.budget_usd=5", "llm.endpoints.0.price={input: 1, output: 2}", "llm.roles.respondent=big"]
+    assert refusal(*told) == (
+        "llm has a budget_usd, but big no price at endpoints[0], "
+        "so it could not be kept; set one under its price.models"
+    )
+    told[1] = "llm.endpoints.0.price={input: 1, output: 2, models: {big: {input: 3, output: 4}}}"
+    [one] = endpoints(settings(*told))
+    assert one.price_for(one.model_for("respondent")) == Price(3, 4)
+    assert one.price_for(one.model_for("persona")) == Price(1, 2)
+
+
+def test_roles_at_a_known_host_have_the_tables_prices():
+    models = ["llm.endpoints.0.model=gpt-5-nano", "llm.roles.respondent=gpt-5"]
+    found = settings("llm.budget_usd=5", OPENAI, *models)
+    [one] = endpoints(found)
+    assert found.llm.listed()[1].endswith("set llm.endpoints[0].price.models.gpt-5 if yours differs")
+    assert one.price_for("gpt-5") == Price(1.25, 10, 0.125) and one.price_for("gpt-5-nano") == Price(0.05, 0.4, 0.005)
+
+
+@pytest.mark.parametrize(
+    ("price", "line"),
+    [
+        ("{input: 1, output: 2, models: {big: {input: 3}}}", "llm.endpoints[0].price.models.big.output is missing"),
+        (
+            "{input: 1, output: 2, models: {big: {input: -3, output: 1}}}",
+            "llm.endpoints[0].price.models.big.input must be at least 0, got -3",
+        ),
+        (
+            "{input: 1, output: 2, models: {gpt-4.1: {input: 3, output: 4, inptu: 1}}}",
+            "llm.endpoints[0].price.models.gpt-4.1.inptu is no setting",
+        ),
+    ],
+)
+def test_a_wrong_price_of_a_roles_model_is_named(price, line):
+    assert refusal(f"llm.endpoints.0.price={price}") == line
+
+
 @pytest.mark.parametrize("value", ["0", "-1"])
 def test_a_budget_of_nothing_is_refused(value):
     assert refusal(f"llm.budget_usd={value}").startswith("llm.budget_usd must be more than 0")
