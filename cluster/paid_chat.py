@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from cluster.chat import ChatAnswer, ChatModel, ChatRequest, Usage
 from cluster.errors import CallFailed, FailureKind, Halt
-from cluster.journal import JournalReader, JournalWriter, call_key
+from cluster.journal import JournalReader, Writer, call_key
 from cluster.keys import Lane, Lanes, Out, Wait
 from cluster.retry import Action, Trouble, Verdict, backoff_s, judge, may_be_paid
 from cluster.slots import Ticket
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 TRIES = 5
 OUTAGE_PATIENCE_S = 120.0
+_BYTES_PER_TOKEN = 8  # that an answer takes in the journal, generously
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class PaidChat:
         self._leasing, self._waiting = leasing, 0
         self._waking: set[asyncio.Task[None]] = set()
         self._silent_since: float | None = None
-        self._gone = ""
+        self._gone = self._stopped = ""
         self._released = asyncio.Condition()
 
     async def answer(self, request: ChatRequest) -> ChatAnswer:
@@ -88,8 +89,8 @@ class PaidChat:
     async def _permit(self, worst: float, tokens: int) -> _Permit:
         """A lane, counted in flight, and `worst` USD reserved: both in one turn of the loop, or neither."""
         while True:
-            if self._gone:
-                raise Halt(self._gone)
+            if self._stopped or self._gone:
+                raise Halt(self._stopped or self._gone)
             if not self._spending.covers(worst):
                 await self._fill(worst)
                 continue
@@ -202,21 +203,29 @@ class PaidChat:
     async def catch_up(self) -> None:
         return None
 
+    async def stop(self, reason: str) -> None:
+        self._stopped = reason
+        await self._wake(waiters=sys.maxsize)
+
     async def close(self) -> None:
         await self._transport.close()
 
 
 class JournaledChat:
-    """Writes every answer before anybody reads it, and answers from the journal what was paid for before."""
+    """Writes every answer before anybody reads it, and answers from the journal what was paid for before.
 
-    def __init__(self, paid: ChatModel, reader: JournalReader, writer: JournalWriter, tally: Tally) -> None:
+    Where the journal has no room for an answer, or did not take one, nothing more is paid: what is on the wire is still
+    tried to be kept, everyone else gets a `Halt`.
+    """
+
+    def __init__(self, paid: ChatModel, reader: JournalReader, writer: Writer, tally: Tally) -> None:
         self._paid, self._reader, self._writer, self._tally = paid, reader, writer, tally
         self._catching_up = asyncio.Lock()
         self._on_the_wire: dict[bytes, asyncio.Task[ChatAnswer]] = {}
 
     async def answer(self, request: ChatRequest) -> ChatAnswer:
         key = call_key(request.canonical(), request.item)
-        if (kept := self._reader.get(key)) is not None:
+        if (kept := await self._reader.get(key)) is not None:
             self._tally.add(journal_hits=1)
             return _restore(kept)
         if key not in self._on_the_wire:
@@ -227,8 +236,13 @@ class JournaledChat:
 
     async def _pay(self, key: bytes, request: ChatRequest) -> ChatAnswer:
         """One payment for all who ask at the same time; goes on to the journal though they be cancelled."""
-        answer = await self._paid.answer(request)
-        self._writer.append(key, request.item, answer.record())
+        with self._writer.room_for(_BYTES_PER_TOKEN * request.max_tokens):
+            answer = await self._paid.answer(request)
+            try:
+                await self._writer.append(key, request.item, answer.record())
+            except Halt as halt:
+                await self._paid.stop(str(halt))
+                raise
         self._tally.add(**answer.usage.counts())
         return answer
 
@@ -236,9 +250,15 @@ class JournaledChat:
         async with self._catching_up:
             await asyncio.to_thread(self._reader.catch_up)
 
+    async def stop(self, reason: str) -> None:
+        await self._paid.stop(reason)
+
     async def close(self) -> None:
+        """Sends nothing more, and keeps what is on the wire."""
+        await self.stop("the run ends")
+        await asyncio.gather(*self._on_the_wire.values(), return_exceptions=True)
         await self._paid.close()
-        self._writer.close()
+        await self._writer.close()
 
 
 def _restore(kept: dict[str, object]) -> ChatAnswer:

@@ -90,7 +90,7 @@ def _documents(settings: Settings, manifest: Manifest, told: list[int]) -> list[
 
 
 def _make(settings: Settings, console: Console, manifest: Manifest, stages: Stages, splits: list[Any]) -> None:
-    from cluster.journal import index_segments
+    from cluster.journal import prepare
     from cluster.session import native_noise, session
     from pipelines.conversation_flow import converse
     from pipelines.persona_flow import grow_personas
@@ -98,7 +98,7 @@ def _make(settings: Settings, console: Console, manifest: Manifest, stages: Stag
     from pipelines.services import services
 
     folder = settings.folder
-    index_segments(folder / "journal")
+    prepare(folder / "journal", manifest.run_id)
     priced = all(one.price or one.base_url == EMBEDDED for one in settings.llm.endpoints)
     ledger = Ledger(folder / "metrics.json", priced)
     ending = "interrupted"

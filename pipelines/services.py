@@ -47,12 +47,12 @@ class Services:
 
     @contextmanager
     def counted_to_the_end(self) -> Iterator[None]:
-        """When the block ends with a `Halt`, what the callers did until then is counted before it goes on."""
+        """When the block ends with a `Halt`, what the callers have on the wire is kept and counted before it goes on."""
         try:
             yield
         except Halt:
             with suppress(UserError):  # a caller that is down has told what it could
-                self.settle()
+                self.crew.wait(*[(caller, "close") for caller in self.links.callers])
             raise
 
     @contextmanager
@@ -88,7 +88,7 @@ def chat_maker(
 
     def make(tally: Tally) -> ChatModel:
         from cluster.collector import collect_seldom
-        from cluster.journal import JournalReader, JournalWriter
+        from cluster.journal import JournalReader, open_writer
         from cluster.leasing import Leasing
         from cluster.paid_chat import JournaledChat, PaidChat
         from cluster.purse import LeasedSpending
@@ -99,7 +99,7 @@ def chat_maker(
         lanes = Lanes(targets, callers, leased=leasing is not None, adapt=True)
         paid = PaidChat(lanes, OpenAITransport(timeout_s), tally, spending=spending, leasing=leasing)
         collect_seldom()
-        writer = JournalWriter(journal, writer_id=uuid.uuid4().hex[:12])
+        writer = open_writer(journal, uuid.uuid4().hex[:12])
         return JournaledChat(paid, JournalReader(journal), writer, tally)
 
     return make

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cluster.digest_index import (
+from cluster.digest_runs import (
     DIGEST,
     DigestMap,
     Run,
