@@ -47,7 +47,7 @@ class Services:
 
     @contextmanager
     def counted_to_the_end(self) -> Iterator[None]:
-        """When the block ends with a `Halt`, what the callers have on the wire is kept and counted before it goes on."""
+        """When the block ends with a `Halt`, what is on the wire is kept and counted before it goes on."""
         try:
             yield
         except Halt:

@@ -245,3 +245,15 @@ def shared_server(_server_of_the_module: ModelServerProcess) -> Iterator[Callabl
     server.reset()
     yield start
     server.set(**before)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte, where this machine lets us mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if os.geteuid() or subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("a full disk needs the right to mount a tmpfs (run as root)")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
