@@ -145,7 +145,10 @@ class Bucket:
             with self._system.open_output_stream(f"{self._path}/{name}") as stream:
                 stream.write(content)
 
-        self._tried(write)
+        try:
+            self._tried(write)
+        except FileNotFoundError as error:
+            raise self._halt(error) from error
 
     def remove(self, segments: list[str]) -> None:
         def delete(segment: str) -> None:
@@ -165,8 +168,6 @@ class Bucket:
         try:
             self.put("probe", b"")
             self.remove(["probe"])
-        except FileNotFoundError as error:
-            raise UserError(f"journal {self.name}: {_reason(error)}; choose another run_dir") from None
         finally:
             self._patience_s = patience
 

@@ -103,7 +103,7 @@ class Folder:
                 file.write(bytes(1 << 12))
 
     def read(self, document: str) -> bytes | None:
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, NotADirectoryError):
             return (self._path / document).read_bytes()
         return None
 

@@ -10,7 +10,11 @@ from pathlib import Path
 from cluster.journal import JournalReader, JournalWriter, Writer, call_key
 
 REPOSITORY = Path(__file__).parents[2]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+
+
+def environment() -> dict[str, str]:
+    """Of a child that imports what is tested here."""
+    return {**os.environ, "PYTHONPATH": str(REPOSITORY)}
 
 
 def key(number: int) -> bytes:

@@ -599,17 +599,70 @@ def test_an_empty_answer_is_counted_as_paid(tmp_path):
     assert (meter.counts["calls"], meter.counts["cost_usd"]) == (1, 0.5)
 
 
-def test_an_answer_that_the_journal_does_not_take_halts_the_run(tmp_path):
-    class FullJournal(JournalWriter):
-        def append(self, *_: object) -> None:
-            raise Halt("journal: No space left on device")
+def full(disk: Path, left: int) -> Path:
+    """Fills a disk but for about `left` bytes."""
+    ballast, free = disk / "ballast", os.statvfs(disk)
+    ballast.write_bytes(bytes(free.f_bavail * free.f_frsize - left))
+    return ballast
 
+
+def test_when_the_journal_does_not_take_an_answer_nothing_more_is_sent_and_what_is_on_the_wire_is_still_kept(
+    small_disk,
+):
+    sizes = {"1": 1_000, "2": 300_000, "3": 1_000}
+    journal = small_disk / "journal"
+
+    async def main() -> tuple[list[object], list[object], list[str]]:
+        go_on = [asyncio.Event() for _ in range(3)]
+        sent: list[str] = []
+
+        async def script(asked: ChatRequest) -> ChatAnswer:
+            sent.append(asked.item)
+            await go_on[int(asked.item) - 1].wait()
+            return ChatAnswer("x" * sizes[asked.item], "m", "stop", Usage(1, 10, 5, 0.5))
+
+        paid = chat_over(Scripted(script), lanes(in_flight=3))
+        chat = JournaledChat(paid, JournalReader(journal), JournalWriter(journal, "w"), Tally(None))
+        calls = [asyncio.ensure_future(chat.answer(request(item))) for item in "123"]
+        waiting = asyncio.ensure_future(chat.answer(request("4")))
+        await asyncio.sleep(0.05)
+        full(small_disk, 100_000)
+        outcomes = []
+        for call, event in zip(calls, go_on, strict=True):
+            event.set()
+            outcomes.append((await asyncio.gather(call, return_exceptions=True))[0])
+        late = asyncio.ensure_future(chat.answer(request("5")))
+        return outcomes, await asyncio.gather(waiting, late, return_exceptions=True), sent
+
+    outcomes, refused, sent = asyncio.run(main())
+    assert [type(one) for one in outcomes] == [ChatAnswer, Halt, ChatAnswer]
+    assert [type(one) for one in refused] == [Halt, Halt]
+    assert "No space left on device; free some and run again" in str(refused[0])
+    assert sorted(sent) == ["1", "2", "3"]
+    assert [record.item for path in journal.glob("*.jsonl") for record in read_records(path)] == ["1", "3"]
+
+
+def test_where_the_disk_has_no_room_for_the_answer_the_call_is_not_paid(small_disk):
+    paid = Paid()
+    journal = small_disk / "journal"
+    chat = JournaledChat(paid, JournalReader(journal), JournalWriter(journal, "w"), Tally(None))
+    ballast = full(small_disk, 50_000)
+    with pytest.raises(Halt, match=r"No space left .* free some and run again"):
+        asyncio.run(chat.answer(replace(request(), max_tokens=10_000)))
+    assert paid.asked == []
+    ballast.unlink()
+
+
+def test_what_is_on_the_wire_at_the_end_is_kept(tmp_path):
     async def main() -> None:
-        chat = JournaledChat(Paid(), JournalReader(tmp_path), FullJournal(tmp_path, "w"), Tally(None))
-        with pytest.raises(Halt, match="No space left"):
-            await chat.answer(request())
+        chat = JournaledChat(Slow(), JournalReader(tmp_path), JournalWriter(tmp_path, "w"), Tally(None))
+        call = asyncio.ensure_future(chat.answer(request("1")))
+        await asyncio.sleep(0.001)
+        await chat.close()
+        await call
 
     asyncio.run(main())
+    assert [record.item for path in tmp_path.glob("*.jsonl") for record in read_records(path)] == ["1"]
 
 
 def test_after_catching_up_what_another_caller_paid_for_is_free(tmp_path):

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from journals import ENVIRONMENT, answer, append, get, held, key, write
+from journals import answer, append, environment, get, held, key, write
 
 from cluster.journal import JournalReader, JournalWriter, index_segments, read_records, segments
 from cluster.journal.folder import Folder
@@ -171,7 +171,7 @@ def test_an_index_that_was_cut_off_at_any_batch_is_carried_on(tmp_path):
     for writer in range(4):
         write(tmp_path, range(100 * writer, 100 * writer + 100), f"w{writer}")
     for adds in (1, 3):
-        child = subprocess.run([sys.executable, "-c", DYING, tmp_path, str(adds)], env=ENVIRONMENT)
+        child = subprocess.run([sys.executable, "-c", DYING, tmp_path, str(adds)], env=environment())
         assert child.returncode == -signal.SIGKILL
         assert len(JournalReader(tmp_path)) >= 30 * adds
     assert index_segments(tmp_path, batch_records=30).records == 400
@@ -184,7 +184,7 @@ def test_two_processes_that_index_at_once_make_one_whole_index(tmp_path):
     code = "import sys; from pathlib import Path; from cluster.journal import index_segments\n"
     code += "print(index_segments(Path(sys.argv[1]), batch_records=50).records)"
     command = [sys.executable, "-c", code, str(tmp_path)]
-    children = [subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE) for _ in range(3)]
+    children = [subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE) for _ in range(3)]
     assert [child.communicate()[0] for child in children] == [b"2000\n"] * 3
     assert held(tmp_path, range(2_000)) == list(range(2_000))
 

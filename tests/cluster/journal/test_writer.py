@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from journals import ENVIRONMENT, answer, append, close, get, held, key, write
+from journals import answer, append, close, environment, get, held, key, write
 
 from cluster.errors import Halt
 from cluster.journal import JournalReader, JournalWriter, index_segments, read_records, segments
@@ -68,7 +68,7 @@ def test_killing_the_writer_at_any_time_loses_no_acknowledged_record(tmp_path):
     rng, start, acknowledged = random.Random(0), 0, set[int]()
     for _ in range(10):
         command = [sys.executable, "-c", WRITER, tmp_path, str(start)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, env=ENVIRONMENT) as child:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment()) as child:
             assert child.stdout is not None
             seen = [child.stdout.readline() for _ in range(rng.randrange(1, 400))]
             child.send_signal(signal.SIGKILL)
@@ -123,9 +123,8 @@ def test_a_full_disk_halts_keeps_what_was_written_and_goes_on_when_there_is_room
 def test_room_is_held_for_every_answer_on_its_way(small_disk):
     writer = JournalWriter(small_disk / "journal", "a")
     with writer.room_for(600_000):
-        with pytest.raises(Halt, match="No space left on device for the answers on their way .* free some and run"):
-            with writer.room_for(600_000):
-                raise AssertionError("there is no room for both")
+        with pytest.raises(Halt, match=r"No space left .* for the answers on their way"), writer.room_for(600_000):
+            raise AssertionError("there is no room for both")
         with writer.room_for(1_000):
             pass
     with writer.room_for(600_000):
@@ -152,7 +151,7 @@ asyncio.run(main())
 
 
 def test_a_write_that_the_system_cuts_short_is_taken_back(tmp_path):
-    child = subprocess.run([sys.executable, "-c", LIMITED, tmp_path], env=ENVIRONMENT, capture_output=True, text=True)
+    child = subprocess.run([sys.executable, "-c", LIMITED, tmp_path], env=environment(), capture_output=True, text=True)
     written, _, message = child.stdout.partition(" ")
     (path,) = segments(tmp_path)
     assert message.strip() == f"journal {path}: {os.strerror(errno.EFBIG)}; " + (
