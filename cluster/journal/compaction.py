@@ -3,8 +3,8 @@
 Runs in bounded memory, with room on the disk for what it rewrites, and is dropped or finished after a crash at any
 point, by what `compaction.json` says:
 
-    {"outputs": […]}               they are being written: a crash drops them, the sources hold everything
-    {"outputs": {…}, "sources": …} they are whole, with these sizes: after a crash the sources are removed
+    {"outputs": {…}, "sources": null}  they are being written: a crash drops them, the sources hold everything
+    {"outputs": {…}, "sources": […]}   they are whole, with these sizes: after a crash the sources are removed
 """
 
 from __future__ import annotations
@@ -83,13 +83,24 @@ def recover(store: Store) -> None:
     content = store.read(_DOCUMENT)
     if content is None:
         return
-    begun = json.loads(content)
-    outputs, sources = begun["outputs"], begun.get("sources")
+    outputs, sources = _begun(store, content)
     if sources is None:
-        store.remove(outputs)
+        store.remove(list(outputs))
     elif outputs.items() <= store.sizes().items():
         store.remove(sources)
     store.write(_DOCUMENT, None)
+
+
+def _begun(store: Store, content: bytes) -> tuple[dict[str, int], list[str] | None]:
+    """Outputs with their sizes, 0 as long as they are being written, and then the sources."""
+    try:
+        begun = json.loads(content)
+        return dict(begun["outputs"]), begun["sources"]
+    except (ValueError, KeyError, TypeError):
+        logger.warning(
+            "journal %s: %s cannot be read; what it stood for are duplicates at worst", store.name, _DOCUMENT
+        )
+        return {}, None
 
 
 def _compact(store: Store, index: DigestMap, rule: Rule) -> bool:
@@ -99,7 +110,7 @@ def _compact(store: Store, index: DigestMap, rule: Rule) -> bool:
         return False
     token = secrets.token_hex(6)
     names = [f"{COMPACTED}{token}-{at}.jsonl" for at in range(len(groups))]
-    store.write(_DOCUMENT, json.dumps({"outputs": names}).encode())
+    store.write(_DOCUMENT, json.dumps({"outputs": dict.fromkeys(names, 0), "sources": None}).encode())
     sources = [known[one.number].name for group in groups for one in group]
     store.expect(sources)
     numbers = free_numbers(known)

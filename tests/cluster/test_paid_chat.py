@@ -1,4 +1,5 @@
 import asyncio
+import os
 import selectors
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -606,40 +607,45 @@ def full(disk: Path, left: int) -> Path:
     return ballast
 
 
-def test_when_the_journal_does_not_take_an_answer_nothing_more_is_sent_and_what_is_on_the_wire_is_still_kept(
-    small_disk,
-):
-    sizes = {"1": 1_000, "2": 300_000, "3": 1_000}
+class Gates:
+    """A transport whose answers come when they are let through, each of its own size."""
+
+    def __init__(self, sizes: dict[str, int]) -> None:
+        self.sizes, self.sent = sizes, list[str]()
+        self.open = {item: asyncio.Event() for item in sizes}
+
+    async def send(self, lane: Lane, request: ChatRequest) -> ChatAnswer:
+        self.sent.append(request.item)
+        await self.open[request.item].wait()
+        return ChatAnswer("x" * self.sizes[request.item], "m", usage=Usage(1, 10, 5, 0.5))
+
+    async def close(self) -> None:
+        return None
+
+
+def test_an_answer_that_cannot_be_kept_ends_all_paying_but_not_the_keeping(small_disk):
     journal = small_disk / "journal"
 
     async def main() -> tuple[list[object], list[object], list[str]]:
-        go_on = [asyncio.Event() for _ in range(3)]
-        sent: list[str] = []
-
-        async def script(asked: ChatRequest) -> ChatAnswer:
-            sent.append(asked.item)
-            await go_on[int(asked.item) - 1].wait()
-            return ChatAnswer("x" * sizes[asked.item], "m", "stop", Usage(1, 10, 5, 0.5))
-
-        paid = chat_over(Scripted(script), lanes(in_flight=3))
+        gates = Gates({"1": 300_000, "2": 1_000, "3": 1_000})
+        paid = chat_over(gates, endpoint(max_concurrency=3))
         chat = JournaledChat(paid, JournalReader(journal), JournalWriter(journal, "w"), Tally(None))
-        calls = [asyncio.ensure_future(chat.answer(request(item))) for item in "123"]
-        waiting = asyncio.ensure_future(chat.answer(request("4")))
-        await asyncio.sleep(0.05)
+        calls = {item: asyncio.ensure_future(chat.answer(request(item))) for item in "1234"}
+        await asyncio.sleep(0.01)
         full(small_disk, 100_000)
-        outcomes = []
-        for call, event in zip(calls, go_on, strict=True):
-            event.set()
-            outcomes.append((await asyncio.gather(call, return_exceptions=True))[0])
-        late = asyncio.ensure_future(chat.answer(request("5")))
-        return outcomes, await asyncio.gather(waiting, late, return_exceptions=True), sent
+        gates.open["1"].set()
+        lost = await asyncio.gather(calls["1"], calls["4"], chat.answer(request("5")), return_exceptions=True)
+        gates.open["2"].set()
+        gates.open["3"].set()
+        kept = await asyncio.gather(calls["2"], calls["3"], return_exceptions=True)
+        return lost, kept, gates.sent
 
-    outcomes, refused, sent = asyncio.run(main())
-    assert [type(one) for one in outcomes] == [ChatAnswer, Halt, ChatAnswer]
-    assert [type(one) for one in refused] == [Halt, Halt]
-    assert "No space left on device; free some and run again" in str(refused[0])
-    assert sorted(sent) == ["1", "2", "3"]
-    assert [record.item for path in journal.glob("*.jsonl") for record in read_records(path)] == ["1", "3"]
+    lost, kept, sent = asyncio.run(main())
+    assert [type(one) for one in lost] == [Halt, Halt, Halt]
+    assert "No space left on device; free some and run again" in str(lost[1])
+    assert [type(one) for one in kept] == [ChatAnswer, ChatAnswer]
+    assert sent == ["1", "2", "3"]
+    assert [record.item for path in journal.glob("*.jsonl") for record in read_records(path)] == ["2", "3"]
 
 
 def test_where_the_disk_has_no_room_for_the_answer_the_call_is_not_paid(small_disk):

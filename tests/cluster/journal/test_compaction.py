@@ -202,6 +202,14 @@ def test_outputs_that_are_not_all_there_do_not_take_the_place_of_their_sources(t
     assert sizes(tmp_path) == before and not (tmp_path / "compaction.json").exists()
 
 
+def test_a_note_of_a_compaction_that_cannot_be_read_is_removed(tmp_path):
+    many(tmp_path, 3)
+    before = sizes(tmp_path)
+    (tmp_path / "compaction.json").write_text("x")
+    compact(tmp_path)
+    assert sizes(tmp_path) == before and not (tmp_path / "compaction.json").exists()
+
+
 @pytest.mark.parametrize("place", ["journal", "deep/journal"])
 def test_a_missing_journal_is_not_made(tmp_path, place):
     assert compact(tmp_path / place).records == 0
