@@ -19,12 +19,12 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from cluster.journal import JournalReader, JournalWriter, call_key, compact, index_segments, segments
 from cluster.journal.compaction_rule import Rule
 
+ROOT = Path(__file__).parents[2]
 WORDS = [
     f"{word}{end}" for word in ("harbour", "teacher", "Größe", '"quote"', "line\n") for end in ("", "s", ", ", ".")
 ]
