@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 TRIES = 5
 OUTAGE_PATIENCE_S = 120.0
-_BYTES_PER_TOKEN = 8  # that an answer takes in the journal, generously
+_BYTES_PER_TOKEN = 4  # of an answer in the journal, about
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,6 @@ from typing import Any
 
 import psutil
 import pytest
-from pyarrow.fs import FileSystem
 
 ROOT = Path(__file__).resolve().parent.parent
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "HF_HUB_OFFLINE": "1", "NO_COLOR": "1", "TERM": "dumb"}
@@ -271,6 +270,8 @@ class ObjectStoreProcess:
         said = self._process.stdout.readline()
         if not said:
             raise RuntimeError(f"the object store did not start: {stderr.read_text()[-2000:]}")
+        from pyarrow.fs import FileSystem
+
         self.port = int(said)
         FileSystem.from_uri(f"{self.url('')}&allow_bucket_creation=true")[0].create_dir("bucket")
 

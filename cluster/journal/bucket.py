@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO, TypeVar, cast
-from urllib.parse import urlsplit
 
-import pyarrow as pa
-from pyarrow.fs import FileSelector, FileSystem, FSSpecHandler, PyFileSystem
+from pyarrow.fs import FileSelector
 
-from cluster.errors import Halt, UserError
+from cluster.errors import Halt
+from cluster.journal.address import cache_of, file_system, shown
 from cluster.journal.ahead import Ahead
 from cluster.retry import backoff_s
 
@@ -33,41 +30,13 @@ _WIDTH = 16  # requests at the same time
 _BEGAN = re.compile(r"(\d{13})-")
 
 
-def _file_system(url: str) -> tuple[FileSystem, str]:
-    """Arrow's own file system for the URL, or else fsspec's, and the path in it."""
-    if url.startswith("s3://"):
-        url += f"{'&' if '?' in url else '?'}allow_delayed_open=true"  # one request for a small object, not three
-    try:
-        return cast(tuple[FileSystem, str], FileSystem.from_uri(url))
-    except pa.ArrowInvalid:
-        import fsspec
-
-        try:
-            system, path = fsspec.core.url_to_fs(url)
-        except (ImportError, ValueError) as error:
-            raise UserError(f"journal {_shown(url)}: no file system for it ({error})") from None
-        return PyFileSystem(FSSpecHandler(system)), path
-
-
-def _shown(url: str) -> str:
-    """The URL without user, password and options."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
-
-
-def _cache_of(url: str) -> Path:
-    name = blake2b(url.replace(urlsplit(url).netloc.rpartition("@")[0], "").encode(), digest_size=12).hexdigest()
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return home / "populace" / "journals" / name / "index"
-
-
 class Bucket:
     """Segments as objects. What fails is tried again for `patience_s` seconds, and then a `Halt`."""
 
     def __init__(self, url: str, index: Path | None = None, patience_s: float = PATIENCE_S) -> None:
-        self._system, path = _file_system(url)
+        self._system, path = file_system(url)
         self._path, self._patience_s = path.rstrip("/"), patience_s
-        self.name, self.index = _shown(url), index or _cache_of(url)
+        self.name, self.index = shown(url), index or cache_of(url)
         self._ahead: Ahead | None = None
         self._blocks: dict[tuple[str, int], asyncio.Task[bytes]] = {}
 

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import re
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -66,7 +67,8 @@ class JournalWriter:
     def _check_room(self, now: float) -> None:
         if now - self._looked_at >= _LOOK_AT_DISK_S:
             disk = os.statvfs(self._folder)
-            self._free, self._looked_at = disk.f_bavail * disk.f_frsize, now
+            free = disk.f_bavail * disk.f_frsize if disk.f_blocks else sys.maxsize  # some file systems do not tell
+            self._free, self._looked_at = free, now
         if self._free < self._expected:
             raise Halt(
                 f"journal {self._folder}: {os.strerror(errno.ENOSPC)} for the answers on their way ({self._free:,} "

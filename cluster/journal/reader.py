@@ -6,9 +6,10 @@ import logging
 from pathlib import Path
 
 from cluster.digest_map import DigestMap
-from cluster.journal.index import OFFSET_BITS, Batch, Segment, free_numbers, index_segments, known_segments
+from cluster.journal.index import OFFSET_BITS, Batch, Segment, alone, bring_up, free_numbers, known_segments
 from cluster.journal.places import Place, store_at
 from cluster.journal.record import KEY, is_sound, record_of
+from cluster.journal.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -22,10 +23,8 @@ class JournalReader:
     """
 
     def __init__(self, place: Place) -> None:
-        if not isinstance(place, Path):
-            index_segments(place)
         self._store = store_at(place)
-        self._index = DigestMap(self._store.index)
+        self._index = DigestMap(self._store.index) if isinstance(place, Path) else _own_index(self._store)
         self._known = known_segments(self._index)
 
     def __len__(self) -> int:
@@ -71,3 +70,11 @@ class JournalReader:
             self._index.hold(batch.keys(), batch.places())
             self._known[number] = reached
             full = batch.full
+
+
+def _own_index(store: Store) -> DigestMap:
+    """The node's index; nobody replaces its files while they are opened."""
+    with alone(store):
+        index = DigestMap(store.index)
+        bring_up(store, index)
+        return index

@@ -654,7 +654,7 @@ def test_where_the_disk_has_no_room_for_the_answer_the_call_is_not_paid(small_di
     chat = JournaledChat(paid, JournalReader(journal), JournalWriter(journal, "w"), Tally(None))
     ballast = full(small_disk, 50_000)
     with pytest.raises(Halt, match=r"No space left .* free some and run again"):
-        asyncio.run(chat.answer(replace(request(), max_tokens=10_000)))
+        asyncio.run(chat.answer(replace(request(), max_tokens=20_000)))
     assert paid.asked == []
     ballast.unlink()
 
