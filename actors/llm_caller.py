@@ -95,5 +95,8 @@ class LLMCaller:
         return os.getpid()
 
     async def close(self) -> None:
+        """Send nothing more, keep what is on the wire, and have the meter count it."""
         if self._chat is not None:
-            await self._chat.close()
+            with suppress(Halt):  # whom it concerns has heard it
+                await self._chat.close()
+        await self._tally.flush()

@@ -101,6 +101,9 @@ class ChatModel(Protocol):
     async def catch_up(self) -> None:
         """From now on find what other processes have paid for meanwhile; asked for after one of them died."""
 
+    async def stop(self, reason: str) -> None:
+        """From now on nothing is paid: who has nothing on the wire yet gets a `Halt` of this reason."""
+
     async def close(self) -> None: ...
 
 
@@ -117,6 +120,9 @@ class ScriptedChat:
         return ChatAnswer(text, self._model, usage=Usage(1, size // 4, len(text) // 4))
 
     async def catch_up(self) -> None:
+        return None
+
+    async def stop(self, reason: str) -> None:
         return None
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The chat model that never pays twice: journal first, and every paid answer on the disk before anybody reads it."""
+"""The chat model that never pays twice: journal first, and every paid answer kept before anybody reads it."""
 
 from __future__ import annotations
 
@@ -6,24 +6,30 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from cluster.chat import ChatAnswer, ChatModel, ChatRequest, Usage
-from cluster.errors import CallFailed, FailureKind
-from cluster.journal import JournalReader, JournalWriter, call_key
+from cluster.errors import CallFailed, FailureKind, Halt
+from cluster.journal import JournalReader, Writer, call_key
 
 if TYPE_CHECKING:
     from cluster.meter import Tally
 
+_BYTES_PER_TOKEN = 4  # of an answer in the journal, about
+
 
 class JournaledChat:
-    """Writes every answer before anybody reads it, and answers from the journal what was paid for before."""
+    """Writes every answer before anybody reads it, and answers from the journal what was paid for before.
 
-    def __init__(self, paid: ChatModel, reader: JournalReader, writer: JournalWriter, tally: Tally) -> None:
+    Where the journal has no room for an answer, or did not take one, nothing more is paid: what is on the wire is still
+    tried to be kept, everyone else gets a `Halt`.
+    """
+
+    def __init__(self, paid: ChatModel, reader: JournalReader, writer: Writer, tally: Tally) -> None:
         self._paid, self._reader, self._writer, self._tally = paid, reader, writer, tally
         self._catching_up = asyncio.Lock()
         self._on_the_wire: dict[bytes, asyncio.Task[ChatAnswer]] = {}
 
     async def answer(self, request: ChatRequest) -> ChatAnswer:
         key = call_key(request.canonical(), request.item)
-        if (kept := self._reader.get(key)) is not None:
+        if (kept := await self._reader.get(key)) is not None:
             self._tally.add(journal_hits=1)
             return _restore(kept)
         if key not in self._on_the_wire:
@@ -34,8 +40,13 @@ class JournaledChat:
 
     async def _pay(self, key: bytes, request: ChatRequest) -> ChatAnswer:
         """One payment for all who ask at the same time; goes on to the journal though they be cancelled."""
-        answer = await self._paid.answer(request)
-        self._writer.append(key, request.item, answer.record())
+        with self._writer.room_for(_BYTES_PER_TOKEN * request.max_tokens):
+            answer = await self._paid.answer(request)
+            try:
+                await self._writer.append(key, request.item, answer.record())
+            except Halt as halt:
+                await self._paid.stop(str(halt))
+                raise
         self._tally.add(**answer.usage.counts())
         return answer
 
@@ -43,9 +54,15 @@ class JournaledChat:
         async with self._catching_up:
             await asyncio.to_thread(self._reader.catch_up)
 
+    async def stop(self, reason: str) -> None:
+        await self._paid.stop(reason)
+
     async def close(self) -> None:
+        """Sends nothing more, and keeps what is on the wire."""
+        await self.stop("the run ends")
+        await asyncio.gather(*self._on_the_wire.values(), return_exceptions=True)
         await self._paid.close()
-        self._writer.close()
+        await self._writer.close()
 
 
 def _restore(kept: dict[str, object]) -> ChatAnswer:

@@ -54,7 +54,7 @@ class PaidChat:
         self._waking: set[asyncio.Task[None]] = set()
         self._silent_since: float | None = None
         self._keyless_since: float | None = None
-        self._gone = ""
+        self._gone = self._stopped = ""
         self._noted = False
         self._released = asyncio.Condition()
 
@@ -84,8 +84,8 @@ class PaidChat:
     async def _permit(self, worst: float, tokens: int, lost_on: list[Lane]) -> Permit:
         """A lane, counted in flight, and `worst` USD reserved: both in one turn of the loop, or neither."""
         while True:
-            if self._gone:
-                raise Halt(self._gone)
+            if self._stopped or self._gone:
+                raise Halt(self._stopped or self._gone)
             if not self._spending.covers(worst):
                 await self._fill(worst)
                 continue
@@ -235,6 +235,10 @@ class PaidChat:
 
     async def catch_up(self) -> None:
         return None
+
+    async def stop(self, reason: str) -> None:
+        self._stopped = reason
+        await self._wake(waiters=sys.maxsize)
 
     async def close(self) -> None:
         if self._news:

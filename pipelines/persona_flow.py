@@ -18,10 +18,10 @@ from actors.logic.depth import auto_depth, pool_size, target_per_document
 from actors.logic.document import digest
 from actors.logic.growth import Failure, GrowthRule
 from actors.persona_pool import PersonaPart
-from cluster.digest_index import SeenSet
 from cluster.errors import Halt
 from cluster.manifest import Manifest
 from cluster.parts import part_path, write_part
+from cluster.seen_set import SeenSet
 from pipelines.progress import RunView
 from pipelines.run_folder import SOURCE_FAILURES
 from pipelines.services import Services

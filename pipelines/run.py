@@ -107,7 +107,7 @@ def _documents(settings: Settings, manifest: Manifest, told: list[int]) -> list[
 
 
 def _make(settings: Settings, console: Console, manifest: Manifest, stages: Stages, splits: list[Any]) -> None:
-    from cluster.journal import index_segments
+    from cluster.journal import prepare
     from cluster.session import native_noise, session
     from pipelines.conversation_flow import converse
     from pipelines.persona_flow import grow_personas
@@ -115,7 +115,7 @@ def _make(settings: Settings, console: Console, manifest: Manifest, stages: Stag
     from pipelines.services import services
 
     folder = settings.folder
-    index_segments(folder / "journal")
+    prepare(folder / "journal", manifest.run_id)
     ledger = Ledger(folder / "metrics.json", priced=not settings.llm.unpriced())
     ending = "interrupted"
     with ExitStack() as stack:

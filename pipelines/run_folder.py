@@ -6,13 +6,14 @@ from __future__ import annotations
 import logging
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from cluster.errors import UserError
 from cluster.files import RunLock
+from cluster.journal import belongs_to_another
 from cluster.manifest import Manifest, load
 from cluster.parts import sweep
 from pipelines.settings import Settings
@@ -21,9 +22,8 @@ log = logging.getLogger(__name__)
 
 PERSONA_FOLDERS = ("documents", "personas", "rejected")
 SOURCE_FAILURES = "documents"
+_JOURNAL = ("*.jsonl", "index", "journal.json", "compaction.json", ".lock", ".*.tmp")
 _OWN = (
-    "journal/*.jsonl",
-    "journal/index",
     "dedup/log-*.arrows",
     "metrics.json",
     "budget.json",
@@ -54,15 +54,29 @@ def open_run(settings: Settings, command: str, fresh: bool = False) -> Iterator[
 
 
 def clear(folder: Path) -> None:
-    """Remove what a run wrote, and nothing else that lies in its folder."""
+    """Remove what a run wrote, and nothing else that lies in its folder; a journal of another run stays."""
     for name in (*PERSONA_FOLDERS, "conversations", "failures"):
         sweep(folder / name, ())
-    for pattern in _OWN if (folder / "manifest.json").is_file() else ():
-        for path in folder.glob(pattern):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if (folder / "manifest.json").is_file():
+        if not belongs_to_another(folder / "journal", _run_id(folder)):
+            _remove(folder / "journal", _JOURNAL)
+        _remove(folder, _OWN)
     for name in (*PERSONA_FOLDERS, "conversations", "failures", "journal", "dedup"):
         with suppress(OSError):  # not empty: somebody else's files lie there
             (folder / name).rmdir()
+
+
+def _run_id(folder: Path) -> str | None:
+    with suppress(UserError):
+        manifest = load(folder / "manifest.json")
+        return manifest.run_id if manifest else None
+    return None
+
+
+def _remove(folder: Path, patterns: Iterable[str]) -> None:
+    for pattern in patterns:
+        for path in folder.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def sweep_strays(folder: Path, manifest: Manifest) -> None:

@@ -49,12 +49,12 @@ class Services:
 
     @contextmanager
     def counted_to_the_end(self) -> Iterator[None]:
-        """When the block ends with a `Halt`, what the callers did until then is counted before it goes on."""
+        """When the block ends with a `Halt`, what is on the wire is kept and counted before it goes on."""
         try:
             yield
         except Halt:
             with suppress(UserError):  # a caller that is down has told what it could
-                self.settle()
+                self.crew.wait(*[(caller, "close") for caller in self.links.callers])
             raise
 
     @contextmanager
@@ -90,7 +90,7 @@ def chat_maker(
 
     def make(tally: Tally) -> ChatModel:
         from cluster.collector import collect_seldom
-        from cluster.journal import JournalReader, JournalWriter
+        from cluster.journal import JournalReader, open_writer
         from cluster.journaled_chat import JournaledChat
         from cluster.key_news import KeyNews
         from cluster.leasing import Leasing
@@ -104,7 +104,7 @@ def chat_maker(
         lanes = Lanes(targets, callers, adapt=True)
         paid = PaidChat(lanes, OpenAITransport(timeout_s), tally, spending=spending, leasing=leasing, news=news)
         collect_seldom()
-        writer = JournalWriter(journal, writer_id=uuid.uuid4().hex[:12])
+        writer = open_writer(journal, uuid.uuid4().hex[:12])
         return JournaledChat(paid, JournalReader(journal), writer, tally)
 
     return make

@@ -25,6 +25,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "HF_HUB_OFFLINE": "1", "NO_COLOR": "1", "TERM": "dumb"}
 _MARK = "POPULACE_STARTED_BY_TEST"
+AWS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_EC2_METADATA_DISABLED": "true"}
 
 
 class ModelServerProcess:
@@ -245,3 +246,71 @@ def shared_server(_server_of_the_module: ModelServerProcess) -> Iterator[Callabl
     server.reset()
     yield start
     server.set(**before)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte, where this machine lets us mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if os.geteuid() or subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("a full disk needs the right to mount a tmpfs (run as root)")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+class ObjectStoreProcess:
+    """A running `tests/object_store.py`, with one bucket."""
+
+    def __init__(self, stderr: Path) -> None:
+        command = [sys.executable, str(ROOT / "tests" / "object_store.py")]
+        with stderr.open("wb") as errors:
+            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors)
+        said = self._process.stdout.readline()
+        if not said:
+            raise RuntimeError(f"the object store did not start: {stderr.read_text()[-2000:]}")
+        from pyarrow.fs import FileSystem
+
+        self.port = int(said)
+        FileSystem.from_uri(f"{self.url('')}&allow_bucket_creation=true")[0].create_dir("bucket")
+
+    def url(self, path: str) -> str:
+        return f"s3://bucket/{path}?endpoint_override=127.0.0.1:{self.port}&scheme=http&region=us-east-1"
+
+    def fail(self, count: int, *methods: str) -> None:
+        """The next `count` requests of these methods are answered by a 503."""
+        self._ask("POST", "/-/faults", json.dumps({"count": count, "methods": methods}))
+
+    def requests(self, method: str) -> int:
+        return json.loads(self._ask("GET", "/-/requests")).get(method, 0)
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(5)
+        self._process.stdout.close()
+
+    def _ask(self, method: str, path: str, body: str | None = None) -> str:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(method, path, body)
+            return connection.getresponse().read().decode()
+        finally:
+            connection.close()
+
+
+@pytest.fixture(scope="module")
+def _object_store_of_the_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStoreProcess]:
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in AWS.items():
+            environment.setenv(name, value)
+        store = ObjectStoreProcess(tmp_path_factory.mktemp("object-store") / "stderr")
+        yield store
+        store.stop()
+
+
+@pytest.fixture
+def object_store(_object_store_of_the_module: ObjectStoreProcess) -> Iterator[ObjectStoreProcess]:
+    """An S3 with one bucket, in a process of its own for a module, without faults at first."""
+    _object_store_of_the_module.fail(0)
+    yield _object_store_of_the_module

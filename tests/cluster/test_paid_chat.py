@@ -1,4 +1,5 @@
 import asyncio
+import os
 import re
 import selectors
 from collections import Counter
@@ -753,17 +754,75 @@ def test_an_empty_answer_is_counted_as_paid(tmp_path):
     assert (meter.counts["calls"], meter.counts["cost_usd"]) == (1, 0.5)
 
 
-def test_an_answer_that_the_journal_does_not_take_halts_the_run(tmp_path):
-    class FullJournal(JournalWriter):
-        def append(self, *_: object) -> None:
-            raise Halt("journal: No space left on device")
+def full(disk: Path, left: int) -> Path:
+    """Fills a disk but for about `left` bytes."""
+    ballast, free = disk / "ballast", os.statvfs(disk)
+    ballast.write_bytes(bytes(free.f_bavail * free.f_frsize - left))
+    return ballast
 
+
+class Gates:
+    """A transport whose answers come when they are let through, each of its own size."""
+
+    def __init__(self, sizes: dict[str, int]) -> None:
+        self.sizes, self.sent = sizes, list[str]()
+        self.open = {item: asyncio.Event() for item in sizes}
+
+    async def send(self, lane: Lane, request: ChatRequest) -> ChatAnswer:
+        self.sent.append(request.item)
+        await self.open[request.item].wait()
+        return ChatAnswer("x" * self.sizes[request.item], "m", usage=Usage(1, 10, 5, 0.5))
+
+    async def close(self) -> None:
+        return None
+
+
+def test_an_answer_that_cannot_be_kept_ends_all_paying_but_not_the_keeping(small_disk):
+    journal = small_disk / "journal"
+
+    async def main() -> tuple[list[object], list[object], list[str]]:
+        gates = Gates({"1": 300_000, "2": 1_000, "3": 1_000})
+        paid = chat_over(gates, endpoint(max_concurrency=3))
+        chat = JournaledChat(paid, JournalReader(journal), JournalWriter(journal, "w"), Tally(None))
+        calls = {item: asyncio.ensure_future(chat.answer(request(item))) for item in "1234"}
+        await asyncio.sleep(0.01)
+        full(small_disk, 100_000)
+        gates.open["1"].set()
+        lost = await asyncio.gather(calls["1"], calls["4"], chat.answer(request("5")), return_exceptions=True)
+        gates.open["2"].set()
+        gates.open["3"].set()
+        kept = await asyncio.gather(calls["2"], calls["3"], return_exceptions=True)
+        return lost, kept, gates.sent
+
+    lost, kept, sent = asyncio.run(main())
+    assert [type(one) for one in lost] == [Halt, Halt, Halt]
+    assert "No space left on device; free some and run again" in str(lost[1])
+    assert [type(one) for one in kept] == [ChatAnswer, ChatAnswer]
+    assert sent == ["1", "2", "3"]
+    assert [record.item for path in journal.glob("*.jsonl") for record in read_records(path)] == ["2", "3"]
+
+
+def test_where_the_disk_has_no_room_for_the_answer_the_call_is_not_paid(small_disk):
+    paid = Paid()
+    journal = small_disk / "journal"
+    chat = JournaledChat(paid, JournalReader(journal), JournalWriter(journal, "w"), Tally(None))
+    ballast = full(small_disk, 50_000)
+    with pytest.raises(Halt, match=r"No space left .* free some and run again"):
+        asyncio.run(chat.answer(replace(request(), max_tokens=20_000)))
+    assert paid.asked == []
+    ballast.unlink()
+
+
+def test_what_is_on_the_wire_at_the_end_is_kept(tmp_path):
     async def main() -> None:
-        chat = JournaledChat(Paid(), JournalReader(tmp_path), FullJournal(tmp_path, "w"), Tally(None))
-        with pytest.raises(Halt, match="No space left"):
-            await chat.answer(request())
+        chat = JournaledChat(Slow(), JournalReader(tmp_path), JournalWriter(tmp_path, "w"), Tally(None))
+        call = asyncio.ensure_future(chat.answer(request("1")))
+        await asyncio.sleep(0.001)
+        await chat.close()
+        await call
 
     asyncio.run(main())
+    assert [record.item for path in tmp_path.glob("*.jsonl") for record in read_records(path)] == ["1"]
 
 
 def test_after_catching_up_what_another_caller_paid_for_is_free(tmp_path):

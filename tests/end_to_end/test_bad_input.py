@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import http.server
-import os
+import json
+import shutil
 import subprocess
 import threading
 
@@ -128,25 +129,52 @@ def test_a_changed_setting_is_named_and_a_fresh_start_removes_only_ours(config, 
     assert (tmp_path / "run" / "mine.txt").read_text() == "not yours"
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of a few hundred kilobytes, where this machine lets us mount one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)]
-    if os.geteuid() or subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("a full disk needs the right to mount a tmpfs (run as root)")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 def test_a_full_disk_stops_the_run_which_goes_on_when_there_is_room(tmp_path, small_disk, model_server, run_populace):
     server = model_server(keys=[KEY])
     config = write_config(tmp_path, server.base_url, write_corpus(tmp_path, 40), conversations={"count": 300})
     arguments = ("run", config, "--set", f"run_dir={small_disk / 'run'}")
+    subprocess.run(["mount", "-o", "remount,size=300k", str(small_disk)], check=True)
     done = run_populace(*arguments, env=ENV)
     assert done.returncode == 1 and "No space left on device" in done.stderr and "Traceback" not in done.stderr
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
     done = run_populace(*arguments, env=ENV)
     assert done.returncode == 0, done.stderr
     assert len(set(conversation_ids(small_disk / "run"))) == len(rows(small_disk / "run", "conversations")) == 300
+
+
+def test_a_journal_of_another_run_or_version_is_refused_before_anything_is_paid(tmp_path, model_server, run_populace):
+    server = model_server(keys=[KEY])
+    corpus = write_corpus(tmp_path, 2)
+    config = write_config(tmp_path, server.base_url, corpus, conversations={"count": 4})
+    journal = tmp_path / "run" / "journal"
+    assert run_populace("personas", config, env=ENV).returncode == 0
+    shutil.copytree(journal, tmp_path / "elsewhere" / "journal")
+    mine = json.loads((journal / "journal.json").read_text())
+    server.reset()
+    other = run_populace("run", config, "--set", f"run_dir={tmp_path / 'elsewhere'}", env=ENV)
+    line = refusal(other)
+    assert f"elsewhere/journal is the journal of run {mine['run']}, and this is run " in line
+    (journal / "journal.json").write_text(json.dumps(mine | {"format": 2}))
+    assert "is a journal of format 2, this populace reads 1" in refusal(run_populace("run", config, env=ENV))
+    assert server.log() == []
+    (journal / "journal.json").write_text(json.dumps(mine))
+    assert run_populace("run", config, env=ENV).returncode == 0
+    assert len(rows(tmp_path / "run", "conversations")) == 4
+
+
+def test_a_read_only_journal_stops_the_run_before_anything_is_paid(tmp_path, small_disk, model_server, run_populace):
+    server = model_server(keys=[KEY])
+    config = write_config(tmp_path, server.base_url, write_corpus(tmp_path, 2), conversations={"count": 4})
+    journal = tmp_path / "run" / "journal"
+    journal.mkdir(parents=True)
+    subprocess.run(["mount", "--bind", str(small_disk), str(journal)], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(journal)], check=True)
+        done = run_populace("run", config, env=ENV)
+        assert done.returncode == 1 and "Traceback" not in done.stderr
+        assert f"journal {journal}: Read-only file system; make it writable and run again" in done.stderr
+        assert server.log() == []
+        subprocess.run(["mount", "-o", "remount,bind,rw", str(journal)], check=True)
+        assert run_populace("run", config, env=ENV).returncode == 0
+    finally:
+        subprocess.run(["umount", "-l", str(journal)], check=True)

@@ -6,6 +6,7 @@ import pytest
 
 from cluster.errors import UserError
 from cluster.files import RunLock
+from cluster.journal import prepare
 from cluster.manifest import Lap, Manifest
 from pipelines.run_folder import lasting, open_run
 from pipelines.settings import Settings, parse
@@ -21,6 +22,8 @@ OURS = {
     "conversations/part-0-a-0000.parquet",
     "journal/w-0.jsonl",
     "journal/index/0.run",
+    "journal/compaction.json",
+    "journal/.lock",
     "dedup/log-00001.arrows",
     "manifest.json",
     "metrics.json",
@@ -214,6 +217,17 @@ def test_fresh_in_a_folder_that_was_never_a_run_removes_nothing(folder):
     touch(folder, *mine)
     opened(folder, fresh=True)
     assert mine <= files(folder)
+
+
+def test_fresh_removes_the_journal_of_this_run_and_leaves_that_of_another(folder):
+    begun(folder)
+    prepare(folder / "journal", opened(folder).run_id)
+    opened(folder, fresh=True)
+    assert files(folder) == {"manifest.json"}
+    prepare(folder / "journal", "another")
+    touch(folder, "journal/paid-0.jsonl")
+    opened(folder, fresh=True)
+    assert {"journal/journal.json", "journal/paid-0.jsonl"} <= files(folder)
 
 
 def test_fresh_begins_with_the_settings_of_now(folder):
