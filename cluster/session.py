@@ -22,6 +22,7 @@ from cluster.errors import UserError
 from cluster.files import halt_on_disk_error
 
 _OBJECT_STORE_BYTES = 256 * 2**20
+_STARTS = 3
 _LEAST_CPUS = 4  # actors that wait for models take slots, not cores
 
 
@@ -72,13 +73,26 @@ def _connect(address: str | None, scratch: str | None) -> None:
             "include_dashboard": False,
             "_temp_dir": scratch,
         }
-        ray.init("local", **options)
+        _start(options)
         return
     try:
         ray.init(address, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"cluster.address: no Ray answers at {address!r} ({reason})") from None
+
+
+def _start(options: dict[str, Any]) -> None:
+    """A Ray of our own. On a machine that is very busy its processes may take longer than Ray waits for them."""
+    for attempt in range(1, _STARTS + 1):
+        try:
+            ray.init("local", **options)
+            return
+        except Exception as error:  # Ray has no class of its own for it
+            ray.shutdown()
+            if attempt == _STARTS:
+                reason = " ".join(str(error).split())[:200]
+                raise UserError(f"Ray did not start on this machine in {_STARTS} attempts ({reason})") from error
 
 
 @contextmanager
