@@ -13,6 +13,9 @@ from cluster.keys import Secret
 from cluster.retry import DEAD_KEY_CODES, LOADING, Trouble, duration_s, told_wait_s
 
 _MASKED_KEY = re.compile(r"\S*\*{2,}\S*")
+_HIDDEN_PART = 6  # characters of a key that are hidden where an endpoint quotes them
+_HOLE = "\0"
+_HOLES = re.compile(f"{_HOLE}+")
 _TOLD_BY_TYPE = DEAD_KEY_CODES | {LOADING}
 
 
@@ -22,7 +25,7 @@ def read_refusal(status: int, headers: Mapping[str, str], body: bytes, url: str,
     if error is None:
         return Trouble(status, f"HTTP {status} from {url}", retry_after_s=_wait_s(status, headers, now), is_api=False)
     message = error.get("message")
-    shown = one_line(_without_key(message, secret)) if isinstance(message, str) and message else ""
+    shown = one_line(without_key(message, secret)) if isinstance(message, str) and message else ""
     trouble = refused(status, error, shown or f"HTTP {status} from {url}")
     told = [_wait_s(status, headers, now), _asked_delay_s(error), _wait_s(status, _passed_on(error), now)]
     trouble.retry_after_s = next((wait for wait in told if wait is not None), None)
@@ -101,10 +104,17 @@ def _refused_field(error: Mapping[str, object]) -> str | None:
     return str(place[1]) if isinstance(place, list) and len(place) > 1 else None
 
 
-def _without_key(message: str, secret: Secret) -> str:
-    """Endpoints quote the key that they refuse, whole or with stars in it."""
-    key = secret.reveal()
-    return _MASKED_KEY.sub("…", message.replace(key, "…") if key else message)
+def without_key(message: str, secret: Secret) -> str:
+    """Endpoints quote the key that they refuse: whole, in part, or with stars in it."""
+    key, hidden = secret.reveal(), set[int]()
+    size = min(_HIDDEN_PART, len(key))
+    for part in {key[start : start + size] for start in range(len(key) - size + 1)} if key else ():
+        at = message.find(part)
+        while at >= 0:
+            hidden.update(range(at, at + size))
+            at = message.find(part, at + 1)
+    shown = [_HOLE if at in hidden else character for at, character in enumerate(message)] if hidden else message
+    return _MASKED_KEY.sub("…", _HOLES.sub("…", "".join(shown)))
 
 
 def one_line(text: object) -> str:

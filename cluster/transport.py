@@ -26,7 +26,7 @@ from cluster.chat import ChatAnswer, ChatRequest
 from cluster.dialect import Dialect, Known, is_refusal, next_dialect
 from cluster.keys import Endpoint, Secret
 from cluster.lanes import Lane
-from cluster.refusal import one_line, read_refusal
+from cluster.refusal import one_line, read_refusal, without_key
 from cluster.retry import Trouble
 from cluster.wire import body_of, read_answer
 
@@ -102,7 +102,11 @@ class OpenAITransport:
         status, headers, body = brought
         if not 200 <= status < 300:
             raise read_refusal(status, headers, body, endpoint.base_url, lane.secret, time.time())
-        answer, counted = read_answer(body, request, model, endpoint)
+        try:
+            answer, counted = read_answer(body, request, model, endpoint)
+        except Trouble as trouble:
+            trouble.message = without_key(trouble.message, lane.secret)
+            raise
         if not counted and endpoint.name not in self._uncounted:
             self._uncounted.add(endpoint.name)
             log.warning("%s counts no tokens: usage and cost are estimated from the length of texts", endpoint.name)

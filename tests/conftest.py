@@ -1,6 +1,8 @@
-"""What tests start: model servers (`model_server`) and populace itself (`run_populace`, `start_populace`).
+"""What tests start: model servers (`model_server`), populace itself (`run_populace`, `start_populace`), and the Ray
+that most runs join (`shared_ray`).
 
-Everything runs as a child process and is ended by its pid at the end of the test, with all that it started in turn.
+Everything runs as a child process and is ended by its pid at the end of the test (that Ray: of the session), with all
+that it started in turn.
 """
 
 from __future__ import annotations
@@ -8,7 +10,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import select
 import subprocess
 import sys
 import time
@@ -21,79 +22,16 @@ from typing import Any
 
 import psutil
 import pytest
+from jobs import actor_processes
+from model_server_process import ModelServerProcess
+from ray_process import RayProcess
 
 ROOT = Path(__file__).resolve().parent.parent
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "HF_HUB_OFFLINE": "1", "NO_COLOR": "1", "TERM": "dumb"}
+QUIET |= {"RAY_worker_niceness": "0"}  # where much else runs, Ray's own 15 starves the workers
 _MARK = "POPULACE_STARTED_BY_TEST"
 AWS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_EC2_METADATA_DISABLED": "true"}
-
-
-class ModelServerProcess:
-    """A running `tests/model_server.py` and its controls; see there for the options and what `stats` counts."""
-
-    def __init__(self, stderr: Path, port: int = 0, **options: Any) -> None:
-        command = [sys.executable, str(ROOT / "tests" / "model_server.py"), "--port", str(port)]
-        with stderr.open("wb") as errors:
-            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors)
-        try:
-            said = self._first_line(stderr, timeout_s=30)
-            self.port, self.base_url, self.pid = said["port"], said["base_url"], said["pid"]
-            if options:
-                self.set(**options)
-        except BaseException:
-            self.stop()
-            raise
-
-    def _first_line(self, stderr: Path, timeout_s: float) -> dict[str, Any]:
-        out = self._process.stdout
-        ready, _, _ = select.select([out], [], [], timeout_s)
-        line = out.readline() if ready else b""
-        if not line:
-            raise RuntimeError(f"the model server did not start: {stderr.read_text()[-2000:]}")
-        return json.loads(line)
-
-    def set(self, **options: Any) -> dict[str, Any]:
-        """Change options from now on; returns all of them. Raises ValueError for what the server refuses."""
-        return json.loads(self._ask("POST", "/control", json.dumps(options)))
-
-    def options(self) -> dict[str, Any]:
-        return json.loads(self._ask("GET", "/control"))
-
-    def stats(self) -> dict[str, Any]:
-        return json.loads(self._ask("GET", "/control/stats"))
-
-    def log(self) -> list[dict[str, Any]]:
-        """Every chat request that was answered, in the order of the answers."""
-        rows: list[dict[str, Any]] = []
-        while page := self._ask("GET", f"/control/log?offset={len(rows)}&limit=50000").splitlines():
-            rows += [json.loads(line) for line in page]
-        return rows
-
-    def reset(self) -> None:
-        """Forget what was counted and logged; the options stay."""
-        self._ask("POST", "/control/reset")
-
-    def stop(self) -> None:
-        """End the process; its port refuses connections afterwards. May be called again."""
-        self._process.terminate()
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(5)
-        self._process.stdout.close()
-
-    def _ask(self, method: str, path: str, body: str | None = None) -> str:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
-            connection.request(method, path, body)
-            answer = connection.getresponse()
-            text = answer.read().decode()
-        finally:
-            connection.close()
-        if answer.status != 200:
-            raise ValueError(json.loads(text)["error"]["message"])
-        return text
+_ACTORS = ("Meter", "KeyBroker", "LLMCaller", "PersonaPool", "MapWorker", "Embedder", "DedupService", "ModelServer")
 
 
 @pytest.fixture
@@ -155,7 +93,7 @@ class Starter:
         self._started.append(PopulaceProcess(tuple(map(str, arguments)), folder, surroundings))
         return self._started[-1]
 
-    def run(self, *arguments: object, timeout: float = 120, env: dict[str, str] | None = None) -> Finished:
+    def run(self, *arguments: object, timeout: float = 240, env: dict[str, str] | None = None) -> Finished:
         """Waits for the end. Raises TimeoutError, with what it said last, after `timeout` seconds."""
         begun = time.monotonic()
         process = self.start(*arguments, env=env)
@@ -224,6 +162,25 @@ def run_populace(_starter: Starter) -> Callable[..., Finished]:
 def start_populace(_starter: Starter) -> Callable[..., PopulaceProcess]:
     """`start_populace("run", config)` → the running process (a Popen), to be killed, waited for, or left to us."""
     return _starter.start
+
+
+@pytest.fixture(scope="session")
+def ray_of_the_session() -> Iterator[RayProcess]:
+    """For tests that join it in their own process; runs take `shared_ray`."""
+    ray = RayProcess(cpus=4, surroundings=QUIET)
+    yield ray
+    ray.stop()
+
+
+@pytest.fixture
+def shared_ray(ray_of_the_session: RayProcess, _starter: Starter) -> Iterator[RayProcess]:
+    """One Ray for all tests that join it, by `--set cluster.address=…`; no run may leave an actor behind in it."""
+    yield ray_of_the_session
+    _starter.end()
+    deadline = time.monotonic() + 20
+    while left := actor_processes(ray_of_the_session.pid, *_ACTORS):
+        assert time.monotonic() < deadline, f"left behind: {[one.cmdline() for one in left]}"
+        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")

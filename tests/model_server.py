@@ -83,6 +83,7 @@ _UNUSABLE = frozenset(
 """200s that bring the client nothing: not counted as paid."""
 
 _RETRY_AFTER_FORMS = ("seconds", "ms", "date", "reset", "none")
+_QUOTE_FORMS = ("whole", "head", "tail", "masked")
 _LOG_RECORD = struct.Struct("<dQfIIHHHH")
 _FORGET_HASHES_AT = 4_000_000
 
@@ -111,6 +112,7 @@ class Options:
     tpm: int = 0  # tokens, prompt and completion, per key and window
     window_s: float = 60.0
     refuse: list[str] = field(default_factory=list)  # body fields that get 400, or json_schema, json_object
+    quote: list[str] = field(default_factory=list)  # refusals quote the key: whole, head, tail, masked, in turn
     usage: bool = True
     reasoning: bool = False  # a reasoning_content beside the content
     alike: float = 0.0  # share of personas that are near-duplicates of one of `ALIKE` others
@@ -137,6 +139,8 @@ def _read_value(name: str, old: object, value: object) -> object:
             raise ValueError(f"{name} must be a list, got {value!r}")
         if name == "script":
             _read_script(items)
+        if name == "quote" and (unknown := set(items) - set(_QUOTE_FORMS)):
+            raise ValueError(f"quote knows {', '.join(_QUOTE_FORMS)}, not {', '.join(map(str, unknown))}")
         return [str(item) for item in items]
     if isinstance(old, dict):
         pairs = dict(pair.split("=", 1) for pair in value.split(",") if pair) if isinstance(value, str) else value
@@ -544,7 +548,7 @@ class ModelServer:
             call.status = int(fault.removeprefix("html_"))
             return web.Response(status=call.status, body=_HTML, content_type="text/html")
         elif fault == "error_200":
-            body = _error_body("Provider returned error", "server_error", None, None)
+            body = _error_body("Provider returned error" + self._quotation(call), "server_error", None, None)
         return web.Response(body=body, content_type="application/json", headers=self._limit_headers(call))
 
     def _refuse(
@@ -557,7 +561,14 @@ class ModelServer:
         headers = self._limit_headers(call) or {}
         if status == 429 and code != "insufficient_quota":
             headers |= self._cool(call, wait_s)
-        return _error(status, message or said, kind, code, param, headers)
+        return _error(status, (message or said) + self._quotation(call), kind, code, param, headers)
+
+    def _quotation(self, call: Call) -> str:
+        forms, key = self.options.quote, call.key
+        if not forms:
+            return ""
+        shown = {"whole": key, "head": f"{key[:-4]}...", "tail": f"...{key[4:]}", "masked": f"{key[:8]}****{key[-4:]}"}
+        return f" You provided: {shown[forms[call.ledger.requests % len(forms)]]}. See your account."
 
     def _say(self, call: Call, fault: str) -> web.Response:
         """A provider's own words; `{reset}` in them is 40 s from now, in Unix milliseconds."""

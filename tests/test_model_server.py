@@ -357,6 +357,15 @@ def test_retry_after_comes_in_every_form(model_server):
     assert "retry-after" not in ask(server).headers
 
 
+def test_a_refusal_quotes_the_key_in_every_form(model_server):
+    server = model_server(script=["0-=400"], quote=["whole", "head", "tail", "masked"])
+    said = [ask(server, key="sk-0123456789").error["message"] for _ in range(4)]
+    for shown in ("sk-0123456789", "sk-012345...", "...123456789", "sk-01234****6789"):
+        assert sum(f"You provided: {shown}." in one for one in said) == 1
+    with pytest.raises(ValueError, match="quote knows whole, head, tail, masked, not half"):
+        server.set(quote=["half"])
+
+
 def test_a_request_to_a_cooling_key_is_early(model_server):
     server = model_server(script=["0=429"], retry_after=1.0, grace_s=0.2)
     assert ask(server).status == 429

@@ -26,16 +26,13 @@ import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 import aiohttp
 import openai
+from asking import KEY, endpoint, messages, request
 
-from cluster.chat import ChatRequest, Role
 from cluster.collector import collect_seldom
 from cluster.journal import JournalReader, JournalWriter
 from cluster.journaled_chat import JournaledChat
-from cluster.keys import Endpoint, Secret
 from cluster.lanes import Lanes
 from cluster.meter import Tally
 from cluster.paid_chat import PaidChat
@@ -47,22 +44,6 @@ except ImportError:
     from asyncio import new_event_loop
 
 SERVER = Path(__file__).parents[1] / "model_server.py"
-KEY = "sk-benchmark"
-SYSTEM = "You write as the person that you are given, and never say that you do. " * 4
-QUESTION = "What of the harbour, the teachers and the price of the tickets should be told to a visitor? " * 6
-
-
-def messages(number):
-    """Some 0.9 kB, each another."""
-    return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": f"{QUESTION} ({number})"}]
-
-
-def request(number):
-    return ChatRequest(Role.RESPONDENT, messages(number), f"item/{number}", 200, 0.9, number)
-
-
-def endpoint(url, in_flight):
-    return Endpoint("benchmark", url, "m", [("key", Secret(KEY))], max_concurrency=in_flight)
 
 
 @asynccontextmanager

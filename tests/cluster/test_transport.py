@@ -484,11 +484,20 @@ def test_a_key_that_fits_no_header_is_retired_before_it_is_sent(key):
     assert key not in everything_of(trouble)
 
 
-@pytest.mark.parametrize("shown", [KEY, "sk-v****9000"])
+@pytest.mark.parametrize("shown", [KEY, "sk-v****9000", KEY[:-2], f"...{KEY[-8:]}", f"{KEY[:7]} {KEY[2:]}"])
 def test_a_key_that_the_endpoint_quotes_is_taken_out(shown):
     body = f'{{"error": {{"message": "Incorrect API key provided: {shown}. See there.", "code": null}}}}'.encode()
     trouble = read_refusal(401, {}, body, "http://e/v1", Secret(KEY), 0.0)
+    assert not any(KEY[at : at + 6] in trouble.message for at in range(len(KEY) - 5)), trouble.message
     assert "9000" not in trouble.message and trouble.message.startswith("Incorrect API key provided:")
+
+
+@pytest.mark.parametrize("fault", ["400", "500", "error_200"])
+@pytest.mark.parametrize("form", ["whole", "head", "tail", "masked"])
+def test_no_part_of_a_quoted_key_is_in_a_trouble(shared_server, fault, form):
+    trouble = trouble_of(shared_server(share={fault: 1.0}, quote=[form]).base_url)
+    assert "You provided: " in trouble.message
+    assert not any(KEY[at : at + 6] in repr(trouble) for at in range(len(KEY) - 5))
 
 
 # --- bodies that this server does not write

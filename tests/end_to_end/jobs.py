@@ -36,7 +36,7 @@ def write_config(folder: Path, base_url: str, documents: Path | str, **sections:
         "conversations": {"count": 60, "max_turns": 2},
     }
     for name, values in sections.items():
-        content[name] |= values
+        content[name] = content.get(name, {}) | values
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(content))
     return path
@@ -65,10 +65,11 @@ def wait_for(condition: Callable[[], object], seconds: float = 90) -> None:
         time.sleep(0.05)
 
 
-def actor_processes(pid: int, kind: str) -> list[psutil.Process]:
-    """The actor processes of a class below a driver; Ray names them `ray::Class`."""
+def actor_processes(pid: int, *kinds: str) -> list[psutil.Process]:
+    """The processes below `pid` of actors of these classes; Ray names them `ray::Class`."""
     found = []
     for process in psutil.Process(pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-            found += [process] * (f"ray::{kind}" in " ".join(process.cmdline()))
+            title = " ".join(process.cmdline())
+            found += [process] * any(f"ray::{kind}" in title for kind in kinds)
     return found

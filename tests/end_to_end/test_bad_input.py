@@ -118,20 +118,24 @@ def test_a_folder_that_is_no_run_is_named(tmp_path, run_populace):
     assert "is no run" in refusal(run_populace("status", tmp_path))
 
 
-def test_a_changed_setting_is_named_and_a_fresh_start_removes_only_ours(config, tmp_path, run_populace):
+def test_a_changed_setting_is_named_and_a_fresh_start_removes_only_ours(config, tmp_path, shared_ray, run_populace):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "mine.txt").write_text("not yours")
-    assert run_populace("run", config, env=ENV).returncode == 0
+    command = ("personas", config, "--set", f"cluster.address={shared_ray.address}")
+    assert run_populace(*command, env=ENV).returncode == 0
     changed = ("--set", "personas.per_call=4")
-    assert "personas.per_call was 5" in refusal(run_populace("run", config, *changed, env=ENV))
-    assert run_populace("run", config, *changed, "--fresh", "--yes", env=ENV).returncode == 0
+    assert "personas.per_call was 5" in refusal(run_populace(*command, *changed, env=ENV))
+    assert run_populace(*command, *changed, "--fresh", "--yes", env=ENV).returncode == 0
     assert len(rows(tmp_path / "run", "personas")) == 12
     assert (tmp_path / "run" / "mine.txt").read_text() == "not yours"
 
 
-def test_a_full_disk_stops_the_run_which_goes_on_when_there_is_room(tmp_path, small_disk, model_server, run_populace):
-    server = model_server(keys=[KEY])
-    config = write_config(tmp_path, server.base_url, write_corpus(tmp_path, 40), conversations={"count": 300})
+def test_a_full_disk_stops_the_run_which_goes_on_when_there_is_room(
+    tmp_path, small_disk, model_server, shared_ray, run_populace
+):
+    server, joined = model_server(keys=[KEY]), {"address": shared_ray.address}
+    corpus = write_corpus(tmp_path, 40)
+    config = write_config(tmp_path, server.base_url, corpus, conversations={"count": 300}, cluster=joined)
     arguments = ("run", config, "--set", f"run_dir={small_disk / 'run'}")
     subprocess.run(["mount", "-o", "remount,size=300k", str(small_disk)], check=True)
     done = run_populace(*arguments, env=ENV)

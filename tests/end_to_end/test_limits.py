@@ -8,7 +8,7 @@ ENV = {"POPULACE_TEST_KEY": KEY}
 PER_SECOND = 20
 
 
-def test_several_callers_keep_to_the_pace_of_one_key(tmp_path, model_server, run_populace):
+def test_several_callers_keep_to_the_pace_of_one_key(tmp_path, model_server, shared_ray, run_populace):
     server = model_server(keys=[KEY], latency=0.02)
     endpoint = {"base_url": server.base_url, "model": "m", "keys": ["env:POPULACE_TEST_KEY"]}
     limits = {"requests_per_minute": 60 * PER_SECOND, "tokens_per_minute": 10_000_000}
@@ -18,8 +18,9 @@ def test_several_callers_keep_to_the_pace_of_one_key(tmp_path, model_server, run
         write_corpus(tmp_path, 12),
         llm={"endpoints": [endpoint | limits]},
         conversations={"count": 40},
+        cluster={"address": shared_ray.address, "callers": {"min": 3}},
     )
-    done = run_populace("run", config, "--set", "cluster.callers.min=3", env=ENV)
+    done = run_populace("run", config, env=ENV)
     assert done.returncode == 0, done.stderr
     assert len(rows(tmp_path / "run", "conversations")) == 40 and metrics(tmp_path / "run")["throttled"] == 0
     times = sorted(row["time"] for row in server.log())

@@ -22,8 +22,11 @@ ENV = {"POPULACE_TEST_KEY": KEY}
 DOCUMENTS, CALLS = 30, 30 + 90 * 4
 
 
+OWN_RAY = ("--set", "cluster.address=null")
+
+
 @pytest.fixture
-def prepared(tmp_path, model_server):
+def prepared(tmp_path, model_server, shared_ray):
     """A server, a config, and the folder of its run: 30 documents, 90 dialogues, 390 calls."""
     server = model_server(keys=[KEY], latency=0.05)
     endpoint = {"base_url": server.base_url, "model": "m", "keys": ["env:POPULACE_TEST_KEY"], "max_concurrency": 16}
@@ -33,6 +36,7 @@ def prepared(tmp_path, model_server):
         write_corpus(tmp_path, DOCUMENTS),
         llm={"endpoints": [endpoint]},
         conversations={"count": 90},
+        cluster={"address": shared_ray.address},
     )
     return server, config, tmp_path / "run"
 
@@ -51,8 +55,8 @@ def undisturbed(config, run_populace, tmp_path) -> tuple[list[str], list[str]]:
 
 def test_a_killed_driver_resumes_to_the_ids_of_an_undisturbed_run(prepared, start_populace, run_populace, tmp_path):
     server, config, run = prepared
-    for calls in (20, 150):  # once among the personas, once among the dialogues
-        driver = start_populace("run", config, env=ENV)
+    for calls, place in ((20, OWN_RAY), (150, ())):  # once among the personas, once among the dialogues
+        driver = start_populace("run", config, *place, env=ENV)
         wait_for(lambda calls=calls: server.stats()["requests"] >= calls)
         os.kill(driver.pid, signal.SIGKILL)
         driver.wait()
@@ -67,28 +71,31 @@ def test_a_killed_driver_resumes_to_the_ids_of_an_undisturbed_run(prepared, star
     assert (persona_ids(run), conversation_ids(run)) == undisturbed(config, run_populace, tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["LLMCaller", "PersonaPool", "MapWorker"])
-def test_a_killed_actor_costs_at_most_its_calls_in_flight(prepared, start_populace, run_populace, tmp_path, kind):
+def test_killed_actors_cost_at_most_the_calls_that_a_caller_had_in_flight(
+    prepared, start_populace, run_populace, shared_ray, tmp_path
+):
     server, config, run = prepared
     driver = start_populace("run", config, env=ENV)
-    wait_for(lambda: server.stats()["requests"] >= (10 if kind == "PersonaPool" else 100))
-    [victim, *_] = actor_processes(driver.pid, kind)
-    victim.kill()
-    assert driver.wait(120) == 0, driver.said()
+    for calls, kind in ((10, "PersonaPool"), (100, "LLMCaller"), (250, "MapWorker")):
+        wait_for(lambda calls=calls: server.stats()["requests"] >= calls)
+        [victim, *_] = actor_processes(shared_ray.pid, kind)
+        victim.kill()
+    assert driver.wait(240) == 0, driver.said()
     assert server.stats()["requests"] <= CALLS + 16
     assert len(rows(run, "conversations")) == 90
     assert (persona_ids(run), conversation_ids(run)) == undisturbed(config, run_populace, tmp_path)
 
 
-def test_a_killed_dedup_service_gives_the_answers_that_it_gave(tmp_path, model_server, start_populace, run_populace):
+def test_a_killed_dedup_service_gives_the_answers_that_it_gave(tmp_path, model_server, shared_ray, start_populace):
     server = model_server(latency=0.3, alike=0.4)
     personas = {"dedup": {"scope": "corpus"}, "depth": 1}
-    config = write_config(tmp_path, server.base_url, write_corpus(tmp_path, 6), personas=personas)
+    joined = {"address": shared_ray.address}
+    config = write_config(tmp_path, server.base_url, write_corpus(tmp_path, 6), personas=personas, cluster=joined)
     driver = start_populace("personas", config, env=ENV)
     wait_for(lambda: server.stats()["requests"] >= 15)
     for kind in ("DedupService", "Embedder"):
-        actor_processes(driver.pid, kind)[0].kill()
-    assert driver.wait(120) == 0, driver.said()
+        actor_processes(shared_ray.pid, kind)[0].kill()
+    assert driver.wait(240) == 0, driver.said()
     run = tmp_path / "run"
     kept, refused = rows(run, "personas"), rows(run, "rejected")
     assert len({row["persona_id"] for row in kept}) == len(kept)
@@ -97,10 +104,10 @@ def test_a_killed_dedup_service_gives_the_answers_that_it_gave(tmp_path, model_s
 
 def test_an_interrupt_keeps_the_state_and_says_how_to_go_on(prepared, start_populace, run_populace):
     server, config, run = prepared
-    driver = start_populace("run", config, env=ENV)
+    driver = start_populace("run", config, *OWN_RAY, env=ENV)
     wait_for(lambda: server.stats()["requests"] >= 100)
     os.killpg(driver.pid, signal.SIGINT)
-    assert driver.wait(60) == 130
+    assert driver.wait(120) == 130
     said = driver.said()[1]
     assert "interrupted" in said and "goes on from there" in said and "Traceback" not in said
     done = run_populace("run", config, env=ENV)

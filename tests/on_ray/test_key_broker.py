@@ -29,8 +29,8 @@ COST = PRICE.cost(100, 50)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cluster():
-    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False)
+def cluster(ray_of_the_session):
+    ray.init(ray_of_the_session.address, log_to_driver=False)
     yield
     ray.shutdown()
 
