@@ -5,14 +5,18 @@ from __future__ import annotations
 from jobs import conversation_ids, metrics, wait_for, write_config, write_corpus
 
 FIRST, SECOND = "sk-test-first-51c2", "sk-test-second-88d0"
-THREE_CALLERS = ("--set", "cluster.callers.min=3")
 ON_THE_WIRE_S = 0.5  # what was sent before the news of a 429 was heard everywhere
 
 
-def config_with_key_file(tmp_path, server, documents: int, **endpoint: object):
+def config_with_key_file(tmp_path, server, ray, documents: int):
     keys = tmp_path / "keys.txt"
-    section = {"base_url": server.base_url, "model": "m", "keys": [f"file:{keys}"]} | endpoint
-    config = write_config(tmp_path, server.base_url, write_corpus(tmp_path, documents), llm={"endpoints": [section]})
+    config = write_config(
+        tmp_path,
+        server.base_url,
+        write_corpus(tmp_path, documents),
+        llm={"endpoints": [{"base_url": server.base_url, "model": "m", "keys": [f"file:{keys}"]}]},
+        cluster={"address": ray.address, "callers": {"min": 3}},
+    )
     return config, keys
 
 
@@ -25,11 +29,11 @@ def note(tmp_path) -> str:
     return str(metrics(tmp_path / "run").get("notes"))
 
 
-def test_a_key_file_may_be_changed_while_the_run_goes_on(tmp_path, model_server, start_populace):
+def test_a_key_file_may_be_changed_while_the_run_goes_on(tmp_path, model_server, shared_ray, start_populace):
     server = model_server(keys=[FIRST], latency=0.05)
-    config, keys = config_with_key_file(tmp_path, server, 12)
+    config, keys = config_with_key_file(tmp_path, server, shared_ray, 12)
     keys.write_text(f"{FIRST}\n")
-    run = start_populace("run", config, *THREE_CALLERS)
+    run = start_populace("run", config)
     wait_for(lambda: answered(server, FIRST) > 20, seconds=240)
     server.set(keys=[SECOND])
     wait_for(lambda: "none is usable" in note(tmp_path))
@@ -43,11 +47,13 @@ def test_a_key_file_may_be_changed_while_the_run_goes_on(tmp_path, model_server,
     assert not [key for key in (FIRST, SECOND) if key in "".join(run.said())]
 
 
-def test_a_key_that_one_caller_was_told_to_leave_alone_is_left_alone_by_all(tmp_path, model_server, start_populace):
+def test_a_key_that_one_caller_was_told_to_leave_alone_is_left_alone_by_all_callers(
+    tmp_path, model_server, shared_ray, start_populace
+):
     server = model_server(keys=[FIRST, SECOND], latency=0.05, retry_after=4, grace_s=ON_THE_WIRE_S)
-    config, keys = config_with_key_file(tmp_path, server, 30)
+    config, keys = config_with_key_file(tmp_path, server, shared_ray, 30)
     keys.write_text(f"{FIRST}\n{SECOND}\n")
-    run = start_populace("run", config, *THREE_CALLERS)
+    run = start_populace("run", config)
     wait_for(lambda: answered(server, FIRST) > 20, seconds=240)
     server.set(storm={f"429@{FIRST}": 1.0})
     assert run.wait(120) == 0, run.said()[1]
