@@ -366,3 +366,17 @@ def test_nothing_on_disk_holds_a_key(shared_server, tmp_path):
     written = [path.read_text() for path in (tmp_path / "batches").iterdir()]
     assert written and not any(KEY in text for text in written)
     assert json.loads((tmp_path / "batches" / "00001.json").read_text())["key_name"] == "key 0"
+
+
+def test_a_stopped_chat_sends_nothing_more_and_waits_for_what_is_under_way(shared_server, tmp_path):
+    server = shared_server(batch_s=0.5)
+
+    async def main(session: Session) -> tuple[list[object], list[object]]:
+        asked = asyncio.create_task(session.ask(*TEN))
+        await until(lambda: stage(tmp_path) is Stage.CREATED)
+        await session.chat.stop("the disk is full")
+        return await asked, await session.ask(request(10))
+
+    answers, [late] = play(lambda: Session(server, tmp_path), main)
+    all_answered(tmp_path, server, answers)
+    assert isinstance(late, Halt) and str(late) == "the disk is full"
