@@ -85,6 +85,38 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+class Lock:
+    """A file that one process at a time holds, and lets go when it ends in whatever way. Where the file system has no
+    locks, everybody holds it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._descriptor = path, -1
+
+    def take(self) -> bool:
+        """Whether it is held from now on. May be called again."""
+        if self._descriptor >= 0:
+            return True
+        with halt_on_disk_error(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                os.close(descriptor)
+                raise
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
 @dataclass(frozen=True, slots=True)
 class Holder:
     """Who holds a run folder: the content of its `.lock`."""

@@ -31,12 +31,12 @@ class JournaledChat:
         key = call_key(request.canonical(), request.item)
         if (kept := await self._reader.get(key)) is not None:
             self._tally.add(journal_hits=1)
-            return _restore(kept)
+            return restored(kept)
         if key not in self._on_the_wire:
             task = asyncio.get_running_loop().create_task(self._pay(key, request))
             self._on_the_wire[key] = task
             task.add_done_callback(lambda _: self._on_the_wire.pop(key, None))
-        return _checked(await asyncio.shield(self._on_the_wire[key]))
+        return checked(await asyncio.shield(self._on_the_wire[key]))
 
     async def _pay(self, key: bytes, request: ChatRequest) -> ChatAnswer:
         """One payment for all who ask at the same time; goes on to the journal though they be cancelled."""
@@ -65,13 +65,13 @@ class JournaledChat:
         await self._writer.close()
 
 
-def _restore(kept: dict[str, object]) -> ChatAnswer:
+def restored(kept: dict[str, object]) -> ChatAnswer:
     usage = kept["usage"]
     assert isinstance(usage, dict)
-    return _checked(ChatAnswer(str(kept["text"]), str(kept["model"]), str(kept["finish_reason"]), Usage(**usage)))
+    return checked(ChatAnswer(str(kept["text"]), str(kept["model"]), str(kept["finish_reason"]), Usage(**usage)))
 
 
-def _checked(answer: ChatAnswer) -> ChatAnswer:
+def checked(answer: ChatAnswer) -> ChatAnswer:
     if not answer.text.strip():
         kind = FailureKind.TRUNCATED if answer.finish_reason == "length" else FailureKind.EMPTY
         raise CallFailed(kind, f"{answer.model} answered no text (finish_reason {answer.finish_reason})")

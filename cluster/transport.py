@@ -9,31 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
 from cluster.chat import ChatAnswer, ChatRequest
+from cluster.connection import broken, headers_of, open_session, proxy_of
 from cluster.dialect import Dialect, Known, is_refusal, next_dialect
 from cluster.keys import Endpoint, Secret
 from cluster.lanes import Lane
-from cluster.refusal import one_line, read_refusal, without_key
+from cluster.refusal import read_refusal, without_key
 from cluster.retry import Trouble
 from cluster.wire import body_of, read_answer
 
 log = logging.getLogger(__name__)
-
-_KEEP_ALIVE_S = 30.0
-_DNS_CACHE_S = 60
 
 
 class Transport(Protocol):
@@ -94,6 +88,11 @@ class OpenAITransport:
                 log.info("%s: %s is asked otherwise from now on: %s", endpoint.name, model, known.dialect)
             return answer
 
+    def dialect(self, endpoint: Endpoint, request: ChatRequest) -> Dialect | None:
+        """How such a request is asked for at an endpoint; None while no answer has told."""
+        known = self._known.get((endpoint.name, endpoint.model_for(request.role)))
+        return None if known is None or known.is_open(request.schema is not None) else known.dialect
+
     async def _exchange(self, lane: Lane, request: ChatRequest, model: str, dialect: Dialect) -> ChatAnswer:
         endpoint = lane.endpoint
         brought = await self._post(lane, body_of(request, model, dialect))
@@ -117,70 +116,29 @@ class OpenAITransport:
         route = self._routes.get((lane.endpoint.name, lane.secret)) or self._new_route(lane)
         if isinstance(route, Trouble):
             return route
-        session = self._session or self._open()
+        if self._session is None:
+            self._session = open_session()
+        session = self._session
         try:
             async with (
                 asyncio.timeout(self._timeout_s),
                 session.post(route.url, data=body, headers=route.headers, proxy=route.proxy) as response,
             ):
                 return response.status, response.headers, await response.read()
-        except aiohttp.ClientConnectorError as error:  # nobody there; a reset in the middle is not that
-            return Trouble(None, f"{url}: {one_line(error.os_error)}", connected=False)
         except (aiohttp.ClientError, ConnectionError) as error:
-            return Trouble(None, f"{url}: {one_line(error) or type(error).__name__}")
+            return broken(error, url)
         except TimeoutError:
             return Trouble(None, f"no answer from {url} in {self._timeout_s:g} s")
 
     def _new_route(self, lane: Lane) -> _Route | Trouble:
-        if not _fits_a_header(lane.secret):
-            return Trouble(401, f"the key {lane.key_name} has characters that no header takes", "invalid_api_key")
-        headers = CIMultiDict(
-            {
-                "Authorization": f"Bearer {lane.secret.reveal()}",
-                "Content-Type": "application/json",
-                "Accept": "application/json",
-                "Accept-Encoding": "identity",
-                "User-Agent": "populace",
-            }
-        )
-        route = _Route(URL(f"{lane.endpoint.base_url}/chat/completions"), headers, _proxy_of(lane.endpoint))
+        headers = headers_of(lane)
+        if isinstance(headers, Trouble):
+            return headers
+        headers["Content-Type"] = "application/json"
+        route = _Route(URL(f"{lane.endpoint.base_url}/chat/completions"), headers, proxy_of(lane.endpoint))
         self._routes[lane.endpoint.name, lane.secret] = route
         return route
-
-    def _open(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(
-            limit=0, ttl_dns_cache=_DNS_CACHE_S, keepalive_timeout=_KEEP_ALIVE_S, ssl=_tls_context()
-        )
-        self._session = aiohttp.ClientSession(
-            connector=connector, timeout=aiohttp.ClientTimeout(total=None), cookie_jar=aiohttp.DummyCookieJar()
-        )
-        return self._session
 
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
-
-
-def _fits_a_header(secret: Secret) -> bool:
-    key = secret.reveal()
-    return key.isascii() and (key.isprintable() or not key)
-
-
-def _proxy_of(endpoint: Endpoint) -> str | None:
-    """The HTTP proxy that the environment names for an endpoint; asked once, for asking costs as much as a call."""
-    parts = urlsplit(endpoint.base_url)
-    if proxy_bypass(parts.netloc):
-        return None
-    proxies = getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all") or ""
-    return proxy if proxy.startswith(("http://", "https://")) else None
-
-
-def _tls_context() -> ssl.SSLContext:
-    """The system's certificates, and certifi's beside them: a bare container has none of its own."""
-    context = ssl.create_default_context()
-    with suppress(ImportError):
-        import certifi
-
-        context.load_verify_locations(certifi.where())
-    return context

@@ -23,6 +23,7 @@ from cluster.errors import Halt
 from cluster.manifest import Lap, Manifest
 from cluster.parts import part_path
 from cluster.session import data_context
+from pipelines.batching import batches_dialogues, in_flight
 from pipelines.progress import RunView
 from pipelines.services import Services
 from pipelines.settings import Settings
@@ -88,22 +89,23 @@ def _run_lap(settings: Settings, manifest: Manifest, services: Services, view: R
 def _stream(owed: list[Unit], settings: Settings, services: Services) -> Iterator[dict[str, Any]]:
     """A summary for each unit as its part is written. Stopping early cancels what is under way."""
     expand = partial(_expand, folder=settings.folder, rule=dialogue_rule(settings))
-    links = services.links
+    batched, pools = batches_dialogues(settings), settings.cluster.pools
+    at_once = in_flight(_IN_FLIGHT, batched, pools)
     with ray.data.DataContext.current(data_context()):
         stream = (
             ray.data.from_items([{"unit": pickle.dumps(unit)} for unit in owed], override_num_blocks=len(owed))
             .map_batches(expand, batch_size=None, batch_format="pyarrow", num_cpus=0.25)
             .map_batches(
                 ConversationWriter,
-                fn_constructor_args=(str(settings.folder), links.callers, links.meter),
+                fn_constructor_args=(str(settings.folder), services.callers(batched), services.links.meter),
                 batch_format="pyarrow",
                 batch_size=None,
                 num_cpus=0.25,
                 compute=ray.data.ActorPoolStrategy(
                     min_size=1,
-                    max_size=settings.cluster.pools,
-                    max_tasks_in_flight_per_actor=_IN_FLIGHT,
-                    max_concurrent_calls_per_actor=_IN_FLIGHT,
+                    max_size=pools,
+                    max_tasks_in_flight_per_actor=at_once,
+                    max_concurrent_calls_per_actor=at_once,
                 ),
             )
         )

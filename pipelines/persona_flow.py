@@ -22,6 +22,7 @@ from cluster.errors import Halt
 from cluster.manifest import Manifest
 from cluster.parts import part_path, write_part
 from cluster.seen_set import SeenSet
+from pipelines.batching import batches_personas, in_flight
 from pipelines.progress import RunView
 from pipelines.run_folder import SOURCE_FAILURES
 from pipelines.services import Services
@@ -53,7 +54,8 @@ def grow_personas(
     view.begin("personas", "documents_done", manifest.personas.total("documents"), total)
     with services.persona_pools(settings, settings.folder, rule) as pools:
         try:
-            _Flow(settings, manifest, pools, rule, view).run(splits)
+            at_once = in_flight(_IN_FLIGHT, batches_personas(settings), len(pools))
+            _Flow(settings, manifest, pools, rule, view, at_once).run(splits)
         finally:
             manifest.save()
     manifest.personas.done = True
@@ -82,12 +84,19 @@ class _Buffer:
 
 
 class _Flow:
-    """One pass over the documents. Holds a batch and a little more for each pool, whatever the corpus."""
+    """One pass over the documents. Holds `in_flight` batches and a little more for each pool, whatever the corpus."""
 
     def __init__(
-        self, settings: Settings, manifest: Manifest, pools: list[Any], rule: GrowthRule, view: RunView
+        self,
+        settings: Settings,
+        manifest: Manifest,
+        pools: list[Any],
+        rule: GrowthRule,
+        view: RunView,
+        in_flight: int = _IN_FLIGHT,
     ) -> None:
         self._settings, self._manifest, self._pools, self._view = settings, manifest, pools, view
+        self._in_flight = in_flight
         self._batch_rows = max(1, min(_PART_DOCUMENTS, _PART_PERSONAS // pool_size(rule.depth, rule.per_call)))
         self._buffers = [_Buffer() for _ in pools]
         self._pending: dict[Any, int] = {}
@@ -135,10 +144,10 @@ class _Flow:
                     self._send(owner)
 
     def _send(self, owner: int) -> None:
-        """Hand the owner its batch, once it has no more than one unfinished."""
+        """Hand the owner its batch, once it has fewer unfinished ones than it may."""
         if not self._buffers[owner].rows:
             return
-        while sum(one == owner for one in self._pending.values()) >= _IN_FLIGHT:
+        while sum(one == owner for one in self._pending.values()) >= self._in_flight:
             self._collect()
         self._pending[self._pools[owner].grow.remote(self._buffers[owner].batch())] = owner
 

@@ -16,8 +16,10 @@ from actors.logic.depth import auto_depth, pool_size, target_per_document
 from actors.logic.dialogue import Context
 from actors.logic.document import Document
 from actors.prompts import load as load_prompt
+from cluster.batch import SHARE_OF_PRICE
 from cluster.chat import Role
 from cluster.errors import UserError
+from pipelines.batching import batches_dialogues, batches_personas, unbatched
 from pipelines.settings import Llm, Settings, document_characters
 from pipelines.sources import Split, check_fields, count_documents, find_files, plan_splits, read_split
 
@@ -47,6 +49,7 @@ class Plan:
     basis: str
     budget_usd: float | None = None
     prices: tuple[str, ...] = ()
+    batch_calls: int = 0
 
 
 def estimate(settings: Settings) -> Plan:
@@ -107,24 +110,36 @@ def _figures(settings: Settings, documents: int, characters: int) -> Plan:
         calls=persona_calls + dialogue_calls,
         prompt_tokens=int(prompt),
         completion_tokens=int(written),
-        cost_usd=_cost(settings.llm, tokens),
+        cost_usd=_cost(settings, tokens),
         seconds=int(written / (_TOKENS_PER_S * streams)) + 15,
         memory_mb=_BASE_MB + settings.cluster.callers.max * _CALLER_MB + pool * documents * _BYTES_PER_PERSONA // 2**20,
         characters_per_document=characters,
         budget_usd=settings.llm.budget_usd,
         prices=tuple(settings.llm.listed()),
+        batch_calls=persona_calls * batches_personas(settings) + dialogue_calls * batches_dialogues(settings),
         basis=f"{_TOKENS_PER_S} tokens/s a stream, {streams} streams, {_ANSWER_TOKENS} tokens an answer (assumed)",
     )
 
 
-def _cost(llm: Llm, tokens: Mapping[Role, tuple[float, float]]) -> float | None:
+def _cost(settings: Settings, tokens: Mapping[Role, tuple[float, float]]) -> float | None:
     """USD at the first endpoint, of prompt and completion tokens by role; None where a role's model has no price."""
-    endpoint, cost = llm.endpoints[0], 0.0
+    full = _full_cost(settings.llm, tokens)
+    return None if full is None else round(sum(full[role] * _share(settings, role) for role in full), 4)
+
+
+def _full_cost(llm: Llm, tokens: Mapping[Role, tuple[float, float]]) -> dict[Role, float] | None:
+    """By role, as it would be online."""
+    endpoint, costs = llm.endpoints[0], dict[Role, float]()
     for role, (prompt, written) in tokens.items():
         if (known := endpoint.price_of(llm.roles.get(role.value, endpoint.model))) is None:
             return None
-        cost += known.price.cost(int(prompt), int(written))
-    return round(cost, 4)
+        costs[role] = known.price.cost(int(prompt), int(written))
+    return costs
+
+
+def _share(settings: Settings, role: Role) -> float:
+    batched = batches_personas(settings) if role is Role.PERSONA else batches_dialogues(settings)
+    return SHARE_OF_PRICE if batched else 1.0
 
 
 def _tokens(prompt: str) -> int:
@@ -143,7 +158,9 @@ def pilot(settings: Settings, console: Console, documents: int) -> Plan:
     with trial(settings.model_copy(update={"personas": fixed}), tried, rows, console) as folder:
         found = metrics(folder)
     grown = rough.documents / max(1, found["documents"])
-    cost = found["cost_usd"]
+    online = estimate(unbatched(settings)).cost_usd
+    discount = rough.cost_usd / online if rough.cost_usd and online else 1.0  # the pilot itself is made online
+    cost = None if found["cost_usd"] is None else found["cost_usd"] * discount
     values = asdict(rough) | {
         "personas": int(found["personas"] * grown),
         "calls": int(found["calls"] * grown),
@@ -182,8 +199,11 @@ def _rows(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "cost", "unknown: llm.endpoints[0].price is not set" if plan.cost_usd is None else f"${plan.cost_usd:,.2f}"
     for line in plan.prices:
         yield "", line
+    if plan.batch_calls:
+        yield "batches", f"{plan.batch_calls:,} of the calls, at half the price; each batch takes up to 24 hours"
     if plan.budget_usd is not None and (plan.cost_usd or 0.0) > plan.budget_usd:
         yield "budget", f"${plan.budget_usd:,.10g}, less than that: the run would stop there; raise llm.budget_usd"
-    yield "time", f"about {timedelta(seconds=plan.seconds)} (h:mm:ss)"
+    beside = ", and what the batches take" if plan.batch_calls else ""
+    yield "time", f"about {timedelta(seconds=plan.seconds)} (h:mm:ss){beside}"
     yield "memory", f"about {plan.memory_mb:,} MB over all processes"
     yield "basis", plan.basis

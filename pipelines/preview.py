@@ -13,6 +13,7 @@ from rich.console import Console, Group
 from rich.panel import Panel
 from rich.text import Text
 
+from pipelines.batching import unbatched
 from pipelines.closing import dialogue_lines, summary_table
 from pipelines.closing import metrics as read_metrics
 from pipelines.run import run
@@ -32,7 +33,7 @@ def trial(settings: Settings, documents: int, conversations: int, console: Conso
                 "conversations": settings.conversations.model_copy(update={"count": conversations}),
             }
         )
-        run(small, console, "populace preview")
+        run(unbatched(small), console, "populace preview")
         yield Path(folder)
 
 

@@ -14,6 +14,7 @@ from cluster.errors import Halt, UserError
 from cluster.keys import Endpoint
 from cluster.manifest import Manifest
 from cluster.spending import worst_cost
+from pipelines.batching import check_batches, check_under_way, warnings
 from pipelines.endpoints import endpoints
 from pipelines.preflight import check
 from pipelines.run_folder import open_run
@@ -54,11 +55,13 @@ def run(
             raise UserError(
                 f"{settings.run_dir} has no finished personas; run `populace personas` or `populace run` first"
             )
+        check_under_way(settings)
         targets = endpoints(settings)
         if stages.personas and not manifest.personas.done:
             _pays_for_a_call(settings, targets)
         report = check(targets)
-        for warning in report.warnings:
+        check_batches(targets)
+        for warning in [*report.warnings, *warnings(settings)]:
             console.print(f"[yellow]warning[/] {warning}", highlight=False, soft_wrap=True)
         for line in settings.llm.listed():
             console.print(line, highlight=False, soft_wrap=True)
@@ -122,7 +125,7 @@ def _make(settings: Settings, console: Console, manifest: Manifest, stages: Stag
         with console.status("starting Ray and the models …") if console.is_terminal else nullcontext():
             stack.enter_context(native_noise(folder / "ray.log"))
             stack.enter_context(session(settings.cluster.address))
-            actors = stack.enter_context(services(settings, folder, ledger.spent_before))
+            actors = stack.enter_context(services(settings, folder, manifest.run_id, ledger.spent_before))
         for name in actors.embedded_models:
             console.print(f"model: {name}, embedded on this machine", highlight=False, soft_wrap=True)
         try:

@@ -24,6 +24,8 @@ PERSONA_FOLDERS = ("documents", "personas", "rejected")
 SOURCE_FAILURES = "documents"
 _JOURNAL = ("*.jsonl", "index", "journal.json", "compaction.json", ".lock", ".*.tmp")
 _OWN = (
+    "batches/[0-9]*.*",
+    "batches/.lock",
     "dedup/log-*.arrows",
     "metrics.json",
     "budget.json",
@@ -61,7 +63,7 @@ def clear(folder: Path) -> None:
         if not belongs_to_another(folder / "journal", _run_id(folder)):
             _remove(folder / "journal", _JOURNAL)
         _remove(folder, _OWN)
-    for name in (*PERSONA_FOLDERS, "conversations", "failures", "journal", "dedup"):
+    for name in (*PERSONA_FOLDERS, "conversations", "failures", "journal", "batches", "dedup"):
         with suppress(OSError):  # not empty: somebody else's files lie there
             (folder / name).rmdir()
 

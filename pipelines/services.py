@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,26 +26,38 @@ from cluster.keys import Endpoint, Secret, key_limits
 from cluster.lanes import Lanes
 from cluster.meter import Meter, Tally
 from cluster.named import Named, start
+from pipelines.batching import batch_chat_maker, batches_dialogues, batches_personas
 from pipelines.endpoints import Labels, endpoints
 from pipelines.key_watch import watched_keys
 from pipelines.settings import EMBEDDED, Settings
 
 FOREVER = -1
 LASTING = {"max_restarts": FOREVER, "max_task_retries": FOREVER}
+_WAITING = 100_000  # sets of programs that may wait in the batch caller: a layer of one document is one
 _CALLER_SHARE = 256  # requests in flight that one caller process drives well
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The run's actors by name, and the names of the models that this run serves itself."""
+    """The run's actors by name, and the names of the models that this run serves itself. `batch_caller` is there where
+    work goes through batches."""
 
     crew: _Crew
     links: Links
     embedded_models: list[str]
+    batch_caller: Named | None = None
 
     def settle(self) -> None:
         """Have the meter count all that the callers did so far."""
-        self.crew.wait(*[(caller, "flush") for caller in self.links.callers])
+        self.crew.wait(*[(caller, "flush") for caller in self._all_callers])
+
+    @property
+    def _all_callers(self) -> list[Named]:
+        return [*self.links.callers, *filter(None, [self.batch_caller])]
+
+    def callers(self, batched: bool) -> Sequence[Named]:
+        """Who serves work that does, or does not, go through batches."""
+        return [self.batch_caller] if batched and self.batch_caller else self.links.callers
 
     @contextmanager
     def counted_to_the_end(self) -> Iterator[None]:
@@ -54,14 +66,15 @@ class Services:
             yield
         except Halt:
             with suppress(UserError):  # a caller that is down has told what it could
-                self.crew.wait(*[(caller, "close") for caller in self.links.callers])
+                self.crew.wait(*[(caller, "close") for caller in self._all_callers])
             raise
 
     @contextmanager
     def persona_pools(self, settings: Settings, run_dir: Path, rule: GrowthRule) -> Iterator[list[Any]]:
         """Handles of the persona pools, for as long as the block lasts."""
         dedup = settings.personas.dedup
-        arguments = (str(run_dir), rule, dedup.scope, dedup.threshold, self.links)
+        links = replace(self.links, callers=self.callers(batches_personas(settings)))
+        arguments = (str(run_dir), rule, dedup.scope, dedup.threshold, links)
         names = [
             self.crew.start(f"pool-{at}", PersonaPool, *arguments, num_cpus=0.25, **LASTING)
             for at in range(settings.cluster.pools)
@@ -111,8 +124,9 @@ def chat_maker(
 
 
 @contextmanager
-def services(settings: Settings, run_dir: Path, spent_before: float = 0.0) -> Iterator[Services]:
-    """The actors, up; `UserError` where a model cannot be loaded. `spent_before` counts against the budget."""
+def services(settings: Settings, run_dir: Path, run_id: str, spent_before: float = 0.0) -> Iterator[Services]:
+    """The actors, up; `UserError` where a model cannot be loaded. `spent_before` counts against the budget, and
+    batches bear `run_id` at their provider."""
     crew = _Crew(f"populace-{uuid.uuid4().hex[:12]}")
     limit = settings.llm.budget_usd
     labels: dict[str, Labels] = {}
@@ -122,14 +136,25 @@ def services(settings: Settings, run_dir: Path, spent_before: float = 0.0) -> It
         targets, served = _with_embedded(endpoints(settings, labels), crew)
         broker = _broker(targets, limit, spent_before, run_dir, crew) if len(served) < len(targets) else None
         count = callers_needed(targets, settings.cluster.callers.min, settings.cluster.callers.max)
-        make = chat_maker(targets, count, run_dir / "journal", settings.llm.timeout_s, broker, limit)
+        batched = batches_personas(settings) or batches_dialogues(settings)
+        shares, timeout_s = count + batched, settings.llm.timeout_s
+        make = chat_maker(targets, shares, run_dir / "journal", timeout_s, broker, limit)
         callers = [
             crew.start(f"caller-{at}", LLMCaller, make, meter, num_cpus=0.25, max_restarts=FOREVER)
             for at in range(count)
         ]
-        crew.wait(*[(name, "pid") for name in callers], *[(name, "size") for name in [deduper] if name])
+        batch_caller = None
+        if batched:
+            make_batch = batch_chat_maker(targets, shares, run_dir, run_id, timeout_s, broker, limit)
+            options = {"num_cpus": 0.25, "max_restarts": FOREVER, "max_concurrency": _WAITING}
+            batch_caller = crew.start("batch-caller", LLMCaller, make_batch, meter, **options)
+        everybody = [*callers, *filter(None, [batch_caller])]
+        crew.wait(*[(name, "pid") for name in everybody], *[(name, "size") for name in [deduper] if name])
         with watched_keys(settings, labels, broker.handle(), meter.handle()) if broker else nullcontext():
-            yield Services(crew, Links(callers, embedders, deduper, meter), served)
+            yield Services(crew, Links(callers, embedders, deduper, meter), served, batch_caller)
+        if batch_caller:
+            with suppress(UserError):  # a caller that is down leaves it to the next one
+                crew.wait((batch_caller, "close"))
     finally:
         crew.dismiss()
 

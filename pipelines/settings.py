@@ -81,6 +81,12 @@ class EndpointSettings(_Section):
             raise ValueError(f"must start with http:// or https:// (or be '{EMBEDDED}')")
         return value.rstrip("/")
 
+    @model_validator(mode="after")
+    def _has_batches(self) -> EndpointSettings:
+        if self.batch and self.base_url == EMBEDDED:
+            raise ValueError("has batch: true, but the embedded model makes no batches; leave it out")
+        return self
+
     @field_validator("keys")
     @classmethod
     def _never_in_the_clear(cls, value: list[str]) -> list[str]:

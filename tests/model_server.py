@@ -5,9 +5,9 @@
 prints one line, `{"port": …, "base_url": …, "pid": …}`, and then nothing. Binds 127.0.0.1, and dies with the thread
 that started it (Linux). Knows nothing of populace: it sees requests alone.
 
-Served: `POST /v1/chat/completions`, `GET /v1/models` and `/v1/models/NAME`, `GET` and `POST /control` (read and change
-`Options`, JSON), `POST /control/reset` (forget counts and log), `GET /control/stats`, `GET
-/control/log?offset=0&limit=10000` (a JSON object per line).
+Served: `POST /v1/chat/completions`, `GET /v1/models` and `/v1/models/NAME`, `/v1/files` and `/v1/batches` (see
+`batch_provider.py`), `GET` and `POST /control` (read and change `Options`, JSON), `POST /control/reset` (forget counts,
+log and batches), `GET /control/stats`, `GET /control/log?offset=0&limit=10000` (a JSON object per line).
 
 An answer is a function of messages, seed and response_format, in any process and order. A fault is chosen by, in this
 order: who asks (`keys`, `dying`), what is asked (`models`, `refuse`, `marker`), when (`storm`, `rpm`, `tpm`), the how
@@ -36,6 +36,8 @@ from hashlib import blake2b
 from typing import Any
 
 from aiohttp import web
+from batch_provider import ENDINGS, BatchProvider
+from batch_provider import FAULTS as BATCH_FAULTS
 
 try:
     from uvloop import run as run_loop
@@ -120,6 +122,13 @@ class Options:
     drip_s: float = 2.0
     hang_s: float = 0.0  # 0: for ever
     grace_s: float = 0.25  # a request arriving so soon after its key's 429 is not `early`: it was on its way
+    batches: bool = True  # whether there are /v1/files and /v1/batches
+    batch_s: float = 0.2  # from the creation of a batch to its end
+    batch_accounts: bool = False  # every key has an account of its own
+    batch_requests: int = 50_000  # lines of one batch
+    batch_enqueued: int = 0  # requests that may wait in batches; 0: any number
+    batch_endings: list[str] = field(default_factory=list)  # of the first batches; the others complete
+    batch_script: list[str] = field(default_factory=list)  # "create:0=lost", "upload:0-2=503"
     log_cap: int = 2_000_000  # log records kept (36 bytes each); later ones are counted as dropped
 
     def change(self, given: dict[str, object]) -> None:
@@ -141,6 +150,13 @@ def _read_value(name: str, old: object, value: object) -> object:
             _read_script(items)
         if name == "quote" and (unknown := set(items) - set(_QUOTE_FORMS)):
             raise ValueError(f"quote knows {', '.join(_QUOTE_FORMS)}, not {', '.join(map(str, unknown))}")
+        if name == "batch_endings" and not ENDINGS.issuperset(items):
+            raise ValueError(f"batch_endings are {', '.join(sorted(ENDINGS))}, got {value!r}")
+        if name == "batch_script":
+            for item in items:
+                fault = str(item).partition("=")[2]
+                if fault not in BATCH_FAULTS:
+                    _fault(fault)
         return [str(item) for item in items]
     if isinstance(old, dict):
         pairs = dict(pair.split("=", 1) for pair in value.split(",") if pair) if isinstance(value, str) else value
@@ -374,6 +390,7 @@ class ModelServer:
         self.storm_until = {name: time.monotonic() + seconds for name, seconds in options.storm.items()}
         self.working = 0
         self.waiting: deque[asyncio.Future[None]] = deque()
+        self.batches = BatchProvider(options, self._answer_in_batch)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.path
@@ -383,6 +400,8 @@ class ModelServer:
             return await self._chat(request)
         if path == "/v1/models" or path.startswith("/v1/models/"):
             return self._models(request, path.removeprefix("/v1/models").removeprefix("/"))
+        if path.startswith(("/v1/files", "/v1/batches")):
+            return await self.batches.handle(request)
         if path.startswith("/control"):
             return await self._control(request, path)
         return _error(404, f"no such path: {path}")
@@ -430,7 +449,26 @@ class ModelServer:
             truth.number(fault),
         )
 
+    def _answer_in_batch(self, key: str, raw: bytes) -> tuple[int, bytes]:
+        """Status and body of one request of a batch; it is counted like every other."""
+        call = Call(time.monotonic(), key, self.truth.ledger(key))
+        made = self._made(raw, call)
+        if isinstance(made, bytes) and (call.fault.isdigit() or call.fault in _UNUSABLE):
+            made = self._refuse(call, call.fault if call.fault.isdigit() else "500")
+        self._record(call, delivered=True)
+        return (200, made) if isinstance(made, bytes) else (made.status, made.body)
+
     async def _answer(self, request: web.BaseRequest, raw: bytes, call: Call) -> web.StreamResponse:
+        made = self._made(raw, call)
+        if not isinstance(made, bytes):
+            return made
+        if refusal := self._limit(call):
+            return refusal
+        await self._work(call, request)
+        return await self._send(request, call, made)
+
+    def _made(self, raw: bytes, call: Call) -> bytes | web.Response:
+        """The body of the answer, before limits and time, or a refusal."""
         options = self.options
         if options.keys and call.key not in options.keys:
             return self._refuse(call, "401")
@@ -460,12 +498,8 @@ class ModelServer:
             body = asked.answer(fault, options)
         except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
             return self._refuse(call, "400", f"Invalid schema for response_format: {error!r}", "response_format")
-        call.completion_tokens = asked.completion_tokens
-        if refusal := self._limit(call):
-            return refusal
-        call.fault = fault
-        await self._work(call, request)
-        return await self._send(request, call, body)
+        call.completion_tokens, call.fault = asked.completion_tokens, fault
+        return body
 
     def _death(self, call: Call) -> str:
         said = self.options.dying.get(call.key)
@@ -623,13 +657,14 @@ class ModelServer:
 
     async def _control(self, request: web.BaseRequest, path: str) -> web.Response:
         if path == "/control/stats":
-            return web.json_response(self.truth.as_json())
+            return web.json_response(self.truth.as_json() | {"batches": self.batches.as_json()})
         if path == "/control/log":
             page = self.truth.page(int(request.query.get("offset", 0)), int(request.query.get("limit", 10_000)))
             lines = "".join(json.dumps(row) + "\n" for row in page)
             return web.Response(text=lines, content_type="application/x-ndjson")
         if path == "/control/reset":
             self.truth, self.script_at = Truth(), 0
+            self.batches.reset()
             return web.json_response({})
         if path != "/control":
             return _error(404, f"no such path: {path}")
@@ -644,6 +679,8 @@ class ModelServer:
         self.options.change(given)
         if "script" in given or "cycle" in given:
             self.script, self.script_at = _read_script(list(self.options.script)), 0
+        if "batch_script" in given:
+            self.batches.forget_script()
         if "storm" in given:
             now = time.monotonic()
             self.storm_until = {name: now + seconds for name, seconds in self.options.storm.items()}

@@ -321,6 +321,11 @@ def test_a_budget_that_is_no_amount_is_refused(value):
     assert refusal(f"llm.budget_usd={value}").startswith("llm.budget_usd must be a number")
 
 
+def test_batches_of_the_embedded_model_are_refused():
+    said = refusal("llm.endpoints.0.base_url=embedded", "llm.endpoints.0.batch=true")
+    assert said == "llm.endpoints[0] has batch: true, but the embedded model makes no batches; leave it out"
+
+
 def test_a_budget_with_prices_is_taken():
     assert settings("llm.budget_usd=5", "llm.endpoints.0.price={input: 1, output: 2}").llm.budget_usd == 5
 
