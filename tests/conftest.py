@@ -167,7 +167,7 @@ def start_populace(_starter: Starter) -> Callable[..., PopulaceProcess]:
 @pytest.fixture(scope="session")
 def ray_of_the_session() -> Iterator[RayProcess]:
     """For tests that join it in their own process; runs take `shared_ray`."""
-    ray = RayProcess(cpus=4, surroundings=QUIET)
+    ray = RayProcess(QUIET)
     yield ray
     ray.stop()
 

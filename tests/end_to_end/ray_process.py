@@ -30,6 +30,10 @@ _ANY_PORT = (
 )
 
 
+CPUS = 4
+OBJECT_STORE_BYTES = 80 << 20
+
+
 class RayProcess:
     """A head node without a dashboard, at `address`; `pid` is what all its processes descend from, `folder` is where
     they log, and `metrics_port` where it tells its metrics.
@@ -38,12 +42,12 @@ class RayProcess:
     started it, or when it is stopped.
     """
 
-    def __init__(self, cpus: int, surroundings: Mapping[str, str]) -> None:
+    def __init__(self, surroundings: Mapping[str, str]) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="ray-of-tests-", dir="/tmp"))
         self.metrics_port = _free_port()
         command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block"]
         command += ["--include-dashboard=false", f"--temp-dir={self.folder}"]
-        command += [f"--num-cpus={cpus}", f"--object-store-memory={128 << 20}"]
+        command += [f"--num-cpus={CPUS}", f"--object-store-memory={OBJECT_STORE_BYTES}"]
         command += [f"--metrics-export-port={self.metrics_port}", *(f"--{name}=0" for name in _ANY_PORT)]
         with self._out.open("wb") as out:
             self._process = subprocess.Popen(

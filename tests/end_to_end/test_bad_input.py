@@ -102,13 +102,15 @@ def test_an_endpoint_without_its_v1_is_told_the_very_address(config, run_populac
     assert line.endswith(f"{bare} is no OpenAI-compatible API, but {url} is; set base_url to that")
 
 
-def test_a_key_that_is_named_twice_counts_once(tmp_path, model_server, run_populace):
+def test_a_key_that_is_named_twice_counts_once(tmp_path, model_server, shared_ray, run_populace):
     server = model_server(keys=[KEY], latency=0.2)
     (tmp_path / "keys.txt").write_text(f"{KEY}\n# the same\n {KEY} \n")
     keys = ["env:POPULACE_TEST_KEY", f"file:{tmp_path}/keys.txt", "env:POPULACE_SAME_KEY"]
     endpoint = {"base_url": server.base_url, "model": "m", "keys": keys, "max_concurrency": 2}
     corpus = write_corpus(tmp_path, 12)
-    config = write_config(tmp_path, server.base_url, corpus, llm={"endpoints": [endpoint]})
+    config = write_config(
+        tmp_path, server.base_url, corpus, llm={"endpoints": [endpoint]}, cluster={"address": shared_ray.address}
+    )
     done = run_populace("personas", config, env=ENV | {"POPULACE_SAME_KEY": KEY})
     assert done.returncode == 0, done.stderr
     assert server.stats()["keys"][KEY]["peak_in_flight"] <= 2
@@ -146,10 +148,14 @@ def test_a_full_disk_stops_the_run_which_goes_on_when_there_is_room(
     assert len(set(conversation_ids(small_disk / "run"))) == len(rows(small_disk / "run", "conversations")) == 300
 
 
-def test_a_journal_of_another_run_or_version_is_refused_before_anything_is_paid(tmp_path, model_server, run_populace):
+def test_a_journal_of_another_run_or_version_is_refused_before_anything_is_paid(
+    tmp_path, model_server, shared_ray, run_populace
+):
     server = model_server(keys=[KEY])
     corpus = write_corpus(tmp_path, 2)
-    config = write_config(tmp_path, server.base_url, corpus, conversations={"count": 4})
+    config = write_config(
+        tmp_path, server.base_url, corpus, conversations={"count": 4}, cluster={"address": shared_ray.address}
+    )
     journal = tmp_path / "run" / "journal"
     assert run_populace("personas", config, env=ENV).returncode == 0
     shutil.copytree(journal, tmp_path / "elsewhere" / "journal")
@@ -166,9 +172,17 @@ def test_a_journal_of_another_run_or_version_is_refused_before_anything_is_paid(
     assert len(rows(tmp_path / "run", "conversations")) == 4
 
 
-def test_a_read_only_journal_stops_the_run_before_anything_is_paid(tmp_path, small_disk, model_server, run_populace):
+def test_a_read_only_journal_stops_the_run_before_anything_is_paid(
+    tmp_path, small_disk, model_server, shared_ray, run_populace
+):
     server = model_server(keys=[KEY])
-    config = write_config(tmp_path, server.base_url, write_corpus(tmp_path, 2), conversations={"count": 4})
+    config = write_config(
+        tmp_path,
+        server.base_url,
+        write_corpus(tmp_path, 2),
+        conversations={"count": 4},
+        cluster={"address": shared_ray.address},
+    )
     journal = tmp_path / "run" / "journal"
     journal.mkdir(parents=True)
     subprocess.run(["mount", "--bind", str(small_disk), str(journal)], check=True)

@@ -34,7 +34,7 @@ STATES = {  # what the provider does about the next batch, and what of it is on 
 
 
 @pytest.fixture
-def prepared(tmp_path, model_server):
+def prepared(tmp_path, model_server, shared_ray):
     """A provider, a config with `batch: true`, and the folder of its run: 12 documents, 24 dialogues of a turn each."""
     server = model_server(keys=[KEY])
     endpoint = {"base_url": server.base_url, "model": "m", "keys": ["env:POPULACE_TEST_KEY"], "batch": True}
@@ -44,6 +44,7 @@ def prepared(tmp_path, model_server):
         write_corpus(tmp_path, 12),
         llm={"endpoints": [endpoint | {"price": PRICE}]},
         conversations={"count": 24, "max_turns": 1},
+        cluster={"address": shared_ray.address},
     )
     return server, config, tmp_path / "run"
 
@@ -93,6 +94,7 @@ def test_dialogues_of_more_turns_stay_online_and_a_batch_is_told_of_while_it_las
     assert len(rows(run, "conversations")) == 24
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_driver_killed_where_nobody_knows_how_far_it_was_goes_on(prepared, start_populace, run_populace, tmp_path):
     server, config, run = prepared
@@ -108,15 +110,18 @@ def test_a_driver_killed_where_nobody_knows_how_far_it_was_goes_on(prepared, sta
     complete(server, run, undisturbed(config, run_populace, tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_batch_caller_killed_in_every_state_of_a_batch_goes_on(prepared, start_populace, run_populace, tmp_path):
+def test_a_batch_caller_killed_in_every_state_of_a_batch_goes_on(
+    prepared, shared_ray, start_populace, run_populace, tmp_path
+):
     server, config, run = prepared
     faults = list(STATES)
     server.set(batch_script=[faults[0]])
     driver = start_populace("run", config, env=ENV)
     for fault, following in zip(faults, [*faults[1:], ""], strict=True):
         wait_for(lambda fault=fault: reached(server, run, fault), 250)
-        [victim] = [one for one in actor_processes(driver.pid, "LLMCaller") if holds_batches(one, run)]
+        [victim] = [one for one in actor_processes(shared_ray.pid, "LLMCaller") if holds_batches(one, run)]
         server.set(batch_script=[following] if following else [])
         victim.kill()
     assert driver.wait(250) == 0, driver.said()

@@ -6,20 +6,12 @@ import pyarrow as pa
 import pytest
 import ray
 from ray.data import DataContext
+from ray_process import CPUS, OBJECT_STORE_BYTES
 
 from actors.logic.document import digest, document_id
 from pipelines.sources.document_stream import ROWS, SCHEMA, first_good, stream, take_documents
 from pipelines.sources.files import find_files
 from pipelines.sources.splits import plan_splits
-
-STORE = 80 << 20
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cluster():
-    ray.init(num_cpus=2, include_dashboard=False, object_store_memory=STORE, log_to_driver=False)
-    yield
-    ray.shutdown()
 
 
 def documents(folder, limit=None, target_bytes=32 << 20, **settings):
@@ -58,7 +50,7 @@ def large(tmp_path_factory):
     with (folder / "large.jsonl").open("w") as out:
         for _ in range(100):
             out.write(line * 1000)
-    assert (folder / "large.jsonl").stat().st_size > 2 * STORE
+    assert (folder / "large.jsonl").stat().st_size > 2 * OBJECT_STORE_BYTES
     yield folder
     (folder / "large.jsonl").unlink()
 
@@ -89,9 +81,9 @@ def test_a_stream_left_early_gives_back_its_cpus_and_leaves_the_settings_of_othe
     assert next(take_documents(documents(large), None)).num_rows == ROWS
     assert len(taken(large, limit=3)) == 3
     deadline = time.monotonic() + 20
-    while ray.available_resources().get("CPU") != 2 and time.monotonic() < deadline:
+    while ray.available_resources().get("CPU") != CPUS and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert ray.available_resources()["CPU"] == 2
+    assert ray.available_resources()["CPU"] == CPUS
     after = DataContext.get_current()
     assert (after.target_max_block_size, after.enable_progress_bars) == (
         before.target_max_block_size,

@@ -28,13 +28,6 @@ PER_SECOND = 20
 COST = PRICE.cost(100, 50)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cluster(ray_of_the_session):
-    ray.init(ray_of_the_session.address, log_to_driver=False)
-    yield
-    ray.shutdown()
-
-
 class Transport:
     """Answers after a moment, and keeps when it was asked."""
 
