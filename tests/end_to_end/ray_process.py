@@ -6,7 +6,6 @@ import ctypes
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -36,7 +35,7 @@ OBJECT_STORE_BYTES = 80 << 20
 
 class RayProcess:
     """A head node without a dashboard, at `address`; `pid` is what all its processes descend from, `folder` is where
-    they log, and `metrics_port` where it tells its metrics.
+    they log.
 
     The folder's name is short, as Ray's sockets must be, and the ports are whatever is free. Ends with the thread that
     started it, or when it is stopped.
@@ -44,11 +43,10 @@ class RayProcess:
 
     def __init__(self, surroundings: Mapping[str, str]) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="ray-of-tests-", dir="/tmp"))
-        self.metrics_port = _free_port()
         command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block"]
         command += ["--include-dashboard=false", f"--temp-dir={self.folder}"]
         command += [f"--num-cpus={CPUS}", f"--object-store-memory={OBJECT_STORE_BYTES}"]
-        command += [f"--metrics-export-port={self.metrics_port}", *(f"--{name}=0" for name in _ANY_PORT)]
+        command += [f"--{name}=0" for name in _ANY_PORT]
         with self._out.open("wb") as out:
             self._process = subprocess.Popen(
                 command,
@@ -89,12 +87,6 @@ class RayProcess:
                     process.kill()
         self._process.wait(10)
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def _die_with_parent() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import urllib.request
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -47,11 +46,8 @@ def test_no_part_of_a_key_is_in_anything_that_a_failing_run_leaves(tmp_path, mod
 
     driver = start_populace("run", config, env=NOISY)
     wait_for(lambda: server.stats()["requests"] >= 60)
-    told: list[bytes] = []
-    wait_for(lambda: told.append(metrics_of(noisy_ray)) or told[-1])
     actor_processes(noisy_ray.pid, "LLMCaller")[0].kill()
     assert driver.wait(240) in (0, 1), driver.said()
-    (tmp_path / "metrics").write_bytes(told[-1])
     (tmp_path / "keys.txt").unlink()
 
     statuses = server.stats()["keys"]
@@ -61,14 +57,6 @@ def test_no_part_of_a_key_is_in_anything_that_a_failing_run_leaves(tmp_path, mod
     for path in (tmp_path / "run").rglob("*.parquet"):
         path.with_suffix(".text").write_text(str(pq.read_table(path).to_pydict()))
     assert found_in([tmp_path, noisy_ray.folder], parts_of([*GOOD, *DYING, *REFUSED])) == []
-
-
-def metrics_of(ray: RayProcess) -> bytes:
-    """Empty while nobody tells them yet."""
-    try:
-        return urllib.request.urlopen(f"http://127.0.0.1:{ray.metrics_port}/metrics", timeout=10).read()
-    except OSError:
-        return b""
 
 
 def found_in(folders: list[Path], parts: set[str]) -> list[str]:
