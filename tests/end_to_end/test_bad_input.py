@@ -102,6 +102,7 @@ def test_an_endpoint_without_its_v1_is_told_the_very_address(config, run_populac
     assert line.endswith(f"{bare} is no OpenAI-compatible API, but {url} is; set base_url to that")
 
 
+@pytest.mark.slow
 def test_a_key_that_is_named_twice_counts_once(tmp_path, model_server, shared_ray, run_populace):
     server = model_server(keys=[KEY], latency=0.2)
     (tmp_path / "keys.txt").write_text(f"{KEY}\n# the same\n {KEY} \n")
@@ -148,6 +149,7 @@ def test_a_full_disk_stops_the_run_which_goes_on_when_there_is_room(
     assert len(set(conversation_ids(small_disk / "run"))) == len(rows(small_disk / "run", "conversations")) == 300
 
 
+@pytest.mark.slow
 def test_a_journal_of_another_run_or_version_is_refused_before_anything_is_paid(
     tmp_path, model_server, shared_ray, run_populace
 ):

@@ -67,6 +67,7 @@ def usd(tokens: dict, share: float = 1.0) -> float:
     return share * (tokens["prompt_tokens"] * PRICE["input"] + tokens["completion_tokens"] * PRICE["output"]) / 1e6
 
 
+@pytest.mark.slow
 def test_a_run_of_single_turns_goes_through_batches_at_half_the_price(prepared, run_populace, tmp_path):
     server, config, run = prepared
     done = run_populace("run", config, env=ENV, timeout=250)
@@ -83,6 +84,7 @@ def test_a_run_of_single_turns_goes_through_batches_at_half_the_price(prepared, 
     assert (persona_ids(run), conversation_ids(run)) == undisturbed(config, run_populace, tmp_path)
 
 
+@pytest.mark.slow
 def test_dialogues_of_more_turns_stay_online_and_a_batch_is_told_of_while_it_lasts(prepared, start_populace):
     server, config, run = prepared
     server.set(batch_s=1e6)

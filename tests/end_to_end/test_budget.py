@@ -68,6 +68,7 @@ def test_a_plan_beyond_the_budget_says_so(prepared, run_populace):
     assert "budget" not in run_populace("plan", config, "--set", "llm.budget_usd=1000", env=ENV).stdout
 
 
+@pytest.mark.slow
 def test_each_role_is_paid_by_the_price_of_its_model(prepared, run_populace):
     server, config, run = prepared
     told = ["llm.endpoints.0.price={input: 1, output: 2, models: {big: {input: 10, output: 30}}}"]

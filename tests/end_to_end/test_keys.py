@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from jobs import conversation_ids, metrics, wait_for, write_config, write_corpus
 
 FIRST, SECOND = "sk-test-first-51c2", "sk-test-second-88d0"
@@ -47,6 +48,7 @@ def test_a_key_file_may_be_changed_while_the_run_goes_on(tmp_path, model_server,
     assert not [key for key in (FIRST, SECOND) if key in "".join(run.said())]
 
 
+@pytest.mark.slow
 def test_a_key_that_one_caller_was_told_to_leave_alone_is_left_alone_by_all_callers(
     tmp_path, model_server, shared_ray, start_populace
 ):

@@ -86,6 +86,7 @@ def test_killed_actors_cost_at_most_the_calls_that_a_caller_had_in_flight(
     assert (persona_ids(run), conversation_ids(run)) == undisturbed(config, run_populace, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_killed_dedup_service_gives_the_answers_that_it_gave(tmp_path, model_server, shared_ray, start_populace):
     server = model_server(latency=0.3, alike=0.4)
     personas = {"dedup": {"scope": "corpus"}, "depth": 1}
@@ -102,6 +103,7 @@ def test_a_killed_dedup_service_gives_the_answers_that_it_gave(tmp_path, model_s
     assert refused and {row["neighbour_id"] for row in refused} <= {row["persona_id"] for row in kept}
 
 
+@pytest.mark.slow
 def test_an_interrupt_keeps_the_state_and_says_how_to_go_on(prepared, start_populace, run_populace):
     server, config, run = prepared
     driver = start_populace("run", config, *OWN_RAY, env=ENV)

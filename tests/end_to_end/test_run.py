@@ -93,6 +93,7 @@ def test_a_hostile_endpoint_costs_time_and_no_rows(tmp_path, model_server, joine
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_items_that_fail_for_good_are_owed_again(tmp_path, model_server, joined, run_populace):
     server = model_server(keys=[KEY], share={"400": 0.04}, sticky=True)
     config = write_config(tmp_path, server.base_url, write_corpus(tmp_path, 20), conversations={"count": 50}, **joined)
@@ -102,6 +103,7 @@ def test_items_that_fail_for_good_are_owed_again(tmp_path, model_server, joined,
     assert {row["kind"] for row in rows(tmp_path / "run", "failures")} == {"refused"}
 
 
+@pytest.mark.slow
 def test_a_model_that_answers_prose_ends_with_named_failures(tmp_path, model_server, joined, run_populace):
     server = model_server(share={"prose": 1.0})
     config = write_config(tmp_path, server.base_url, write_corpus(tmp_path, 4), **joined)
@@ -114,6 +116,7 @@ def test_a_model_that_answers_prose_ends_with_named_failures(tmp_path, model_ser
     assert "malformed" in status.stdout
 
 
+@pytest.mark.slow
 def test_near_duplicates_are_refused_with_their_neighbour(tmp_path, model_server, joined, run_populace):
     server = model_server(alike=0.5)
     personas = {"dedup": {"scope": "document", "threshold": 0.85}, "depth": 1}
