@@ -90,7 +90,7 @@ def fleet(folder: Path, endpoint: Mapping[str, Any], callers: int, calls: int = 
     config.write_text(yaml.safe_dump(content))
     settings = load(config, [])
     settings.folder.mkdir(exist_ok=True)
-    with services(settings, settings.folder) as actors:
+    with services(settings, settings.folder, "benchmark") as actors:
         names = actors.links.callers
         pids = ray.get([name.handle().pid.remote() for name in names])
         sender = ray.remote(Sender).options(num_cpus=0.25).remote(names, pids, calls)
