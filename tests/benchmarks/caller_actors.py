@@ -68,7 +68,7 @@ def by_ray_data(url: str, seconds: float) -> tuple[float, float]:
         preprocess=lambda row: {"payload": {"model": "m", "messages": messages(int(row["id"])), "max_tokens": 200}},
         postprocess=lambda row: {"text": row["http_response"]["choices"][0]["message"]["content"]},
     )
-    batches = processor(ray.data.range(10**6, override_num_blocks=10**4)).iter_batches(batch_size=None)
+    batches = iter(processor(ray.data.range(10**6, override_num_blocks=10**4)).iter_batches(batch_size=None))
     next(batches)  # up and warm
     answered, began = 0, time.perf_counter()
     [actor] = [one for one in _ray_workers() if "HttpRequest" in " ".join(one.cmdline())]
