@@ -47,6 +47,7 @@ class KeyBroker:
         self._fund = _fund(budget, session) if budget else None
         self._saved_at = 0.0
         self._board, self._changed = KeyBoard(), asyncio.Event()
+        self._told = self._board.version
         self._restarted = _is_restarted()
         if self._restarted:
             for key in self._keys.values():
@@ -84,6 +85,8 @@ class KeyBroker:
         self._board.put_in(keys)
         self._tell()
 
+    # who watches asks again by itself
+    @ray.method(max_task_retries=0)  # type: ignore[untyped-decorator]
     async def watch(self, version: int) -> News:
         """What stands on the board, once it is another version than this or some time has passed."""
         if self._board.version == version:
@@ -92,8 +95,10 @@ class KeyBroker:
         return self._board.news(time.monotonic())
 
     def _tell(self) -> None:
-        told, self._changed = self._changed, asyncio.Event()
-        told.set()
+        if self._board.version != self._told:
+            self._told = self._board.version
+            changed, self._changed = self._changed, asyncio.Event()
+            changed.set()
 
     async def lease(self, holder: str, spent: float, returned: float, needed: float) -> Lease:
         """See `Fund.ask`. `Halt` where the ledger cannot be written."""

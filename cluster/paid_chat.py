@@ -177,21 +177,21 @@ class PaidChat:
         """Carry out the verdict; returns whether this attempt counts as a try, and raises if it was the last."""
         verdict, lane, now = judge(trouble), permit.lane, self._clock()
         self._tally.add(**{f"trouble_{verdict.action}": 1})
-        blamed = False
+        blamed = reopened = False
         if verdict.action in (Action.OUTAGE, Action.RETRY):
             gone = verdict.action is Action.OUTAGE
             blamed = self._lanes.lost(permit, now, gone, trouble.retry_after_s)
             if blamed:
                 self._silent(lane, trouble, now)
         else:
-            self._heard(lane)
+            reopened = self._heard(lane)
         if verdict.action is Action.COOL:
             self._cool(permit, trouble, now)
         elif verdict.action is Action.RETIRE:
             self._retire(lane, trouble)
         # when an endpoint goes out, all who wait may be served by a later one, or have to hear that there is none
-        out = self._lanes.is_out(lane.endpoint, now)
-        await self._free(permit, may_be_paid(trouble), sys.maxsize if out else 1)
+        for_all = reopened or self._lanes.is_out(lane.endpoint, now)
+        await self._free(permit, may_be_paid(trouble), sys.maxsize if for_all else 1)
         if self._gone:
             raise Halt(self._gone)
         if verdict.action in (Action.COOL, Action.RETIRE) or (blamed and not permit.probe) or not trouble.connected:
@@ -212,8 +212,8 @@ class PaidChat:
                 self._news.rests(permit.lane.name, until - now)
 
     def _retire(self, lane: Lane, trouble: Trouble) -> None:
-        why = f"HTTP {trouble.status}{f' {trouble.code}' if trouble.code else ''}"
-        lane.retired = why
+        why = trouble.short
+        self._lanes.retire(lane.name, why)
         self._tally.note(f"key {lane.key_name}", f"retired: HTTP {trouble.status}")
         if self._news:
             self._news.is_retired(lane.name, why)

@@ -82,7 +82,7 @@ class Patience:
                 self._retire(lane, trouble)
 
     def _retire(self, lane: Lane, trouble: Trouble) -> None:
-        why = f"HTTP {trouble.status}{f' {trouble.code}' if trouble.code else ''}"
+        why = trouble.short
         self._lanes.retire(lane.name, why)
         if self._news:
             self._news.is_retired(lane.name, why)

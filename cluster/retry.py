@@ -43,6 +43,11 @@ class Trouble(Exception):
     is_api: bool = True
     field: str | None = None
 
+    @property
+    def short(self) -> str:
+        """Status and code alone: why a key is dead."""
+        return f"HTTP {self.status}{f' {self.code}' if self.code else ''}"
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -98,9 +103,11 @@ def told_wait_s(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds that an endpoint asks to be left alone, `now` in Unix seconds; None where it does not say.
 
     `retry-after-ms`, else `Retry-After`, else `x-ratelimit-reset-requests` and `-tokens`: of these the later one, of
-    what is used up if it tells what remains; else `x-ratelimit-reset`. Names are in lower case; the mapping need not
-    care.
+    what is used up if it tells what remains; else `x-ratelimit-reset`. A time of day is counted from the answer's own
+    `Date` where it has one, for this machine's clock may be wrong. Names are in lower case; the mapping need not care.
     """
+    sent_at = _unix_s(headers.get("date"))
+    now = now if sent_at is None else sent_at
     if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
         return milliseconds / 1000
     if (seconds := retry_after_s(headers.get("retry-after"), now)) is not None:
@@ -153,8 +160,14 @@ def retry_after_s(value: str | None, now: float) -> float | None:
         return max(0.0, seconds) if isfinite(seconds) else None
     except ValueError:
         pass
+    until = _unix_s(value)
+    return None if until is None else max(0.0, until - now)
+
+
+def _unix_s(date: str | None) -> float | None:
+    """Unix seconds of an HTTP date; None if unreadable."""
     try:
-        date = parsedate_to_datetime(value)
+        moment = parsedate_to_datetime(date or "")
     except ValueError:
         return None
-    return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,8 @@ from cluster.files import halt_on_disk_error
 _OBJECT_STORE_BYTES = 256 * 2**20
 _STARTS = 3
 _LEAST_CPUS = 4  # actors that wait for models take slots, not cores
+_READERS = ("iter_threaded", "StreamingExecutor", "ray-data-metadata-prefetch")  # threads of a Ray Data stream
+_READERS_END_S = 30
 
 
 @contextmanager
@@ -40,9 +43,18 @@ def session(address: str | None) -> Iterator[None]:
         _connect(address, scratch)
         yield
     finally:
+        _let_readers_end()
         ray.shutdown()
         if scratch:
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _let_readers_end() -> None:
+    """Wait for the threads of streams that were closed before their end: they outlive their iterator by a moment, and
+    a thread that asks Ray for something after `ray.shutdown()` makes Ray end the process, without a word and with 1."""
+    for thread in threading.enumerate():
+        if thread.name.startswith(_READERS):
+            thread.join(_READERS_END_S)
 
 
 def _scratch() -> str:

@@ -1,24 +1,16 @@
-"""Which work of a run goes through a provider's batches, how much of it at once, and the model of the caller that does.
+"""Which work of a run goes through a provider's batches, and how much of it at once.
 
 Batches are of the first endpoint, where that says so: of work that needs no answer to be asked on, or one at most.
 """
 
 from __future__ import annotations
 
-import time
 import urllib.error
 import urllib.request
-import uuid
-from collections.abc import Callable
-from pathlib import Path
 
 from cluster.batch_folder import outstanding
-from cluster.chat import ChatModel, ChatRequest
-from cluster.dialect import Dialect
 from cluster.errors import Halt, UserError
 from cluster.keys import Endpoint
-from cluster.meter import Tally
-from cluster.named import Named
 from pipelines.settings import Settings
 
 _TIMEOUT_S = 10.0
@@ -86,56 +78,3 @@ def check_batches(targets: list[Endpoint]) -> None:
                 raise UserError(f"{where} has no /batches (HTTP {error.code}); leave out its batch: true") from None
         except (OSError, ValueError):  # what stands in the way is found where models are asked for
             return
-
-
-def batch_chat_maker(
-    targets: list[Endpoint],
-    callers: int,
-    run_dir: Path,
-    run_id: str,
-    timeout_s: float,
-    broker: Named | None = None,
-    budget_usd: float | None = None,
-) -> Callable[[Tally], ChatModel]:
-    """What builds the batch caller's model in its own process. `callers` is how many divide the limits, itself too."""
-
-    def make(tally: Tally) -> ChatModel:
-        from cluster.batch import Rule, discounted
-        from cluster.batch_api import BatchApi
-        from cluster.batch_chat import BatchChat
-        from cluster.batch_client import BatchClient
-        from cluster.batch_folder import BatchFolder
-        from cluster.collector import collect_seldom
-        from cluster.journal import JournalReader, open_writer
-        from cluster.key_news import KeyNews
-        from cluster.lanes import Lanes
-        from cluster.leasing import Leasing
-        from cluster.paid_chat import PaidChat
-        from cluster.patience import Patience
-        from cluster.purse import LeasedSpending
-        from cluster.spending import Spending, Unlimited
-        from cluster.transport import OpenAITransport
-
-        def spending(endpoints: list[Endpoint]) -> Spending:
-            return LeasedSpending(broker.handle(), endpoints, budget_usd) if broker and budget_usd else Unlimited()
-
-        def news() -> KeyNews | None:
-            return KeyNews(broker.handle(), time.monotonic) if broker else None
-
-        def dialect(request: ChatRequest) -> Dialect | None:
-            return transport.dialect(target, request)
-
-        target, rule, transport = targets[0], Rule(), OpenAITransport(timeout_s)
-        leasing = Leasing(broker.handle(), time.monotonic) if broker else None
-        lanes = Lanes([target], callers, adapt=True)
-        online = PaidChat(lanes, transport, tally, spending=spending([target]), leasing=leasing, news=news())
-        folder, api = BatchFolder(run_dir / "batches", run_id), BatchApi(target, timeout_s)
-        patience = Patience(Lanes([target]), tally, time.monotonic, news=news())
-        client = BatchClient(target, folder, api, patience, dialect, tally, rule)
-        half = discounted(target)
-        journal = run_dir / "journal"
-        reader, writer = JournalReader(journal), open_writer(journal, uuid.uuid4().hex[:12])
-        collect_seldom()
-        return BatchChat(half, folder, client, online, dialect, reader, writer, tally, spending([half]), rule)
-
-    return make

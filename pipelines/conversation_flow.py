@@ -109,7 +109,7 @@ def _stream(owed: list[Unit], settings: Settings, services: Services) -> Iterato
                 ),
             )
         )
-    for batch in stream.iter_batches(batch_size=None, batch_format="pyarrow"):
+    for batch in stream.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
         yield from batch.select(SUMMARY.names).to_pylist()
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,14 +18,13 @@ from actors.llm_caller import LLMCaller
 from actors.logic.growth import GrowthRule
 from actors.logic.near_duplicates import Scope
 from actors.persona_pool import Links, PersonaPool
-from cluster.chat import ChatModel
 from cluster.errors import Halt, UserError
 from cluster.key_broker import Budget, KeyBroker
 from cluster.keys import Endpoint, Secret, key_limits
-from cluster.lanes import Lanes
-from cluster.meter import Meter, Tally
+from cluster.meter import Meter
 from cluster.named import Named, start
-from pipelines.batching import batch_chat_maker, batches_dialogues, batches_personas
+from pipelines.batching import batches_dialogues, batches_personas
+from pipelines.chat_making import Wiring, batch_chat_maker, chat_maker
 from pipelines.endpoints import Labels, endpoints
 from pipelines.key_watch import watched_keys
 from pipelines.settings import EMBEDDED, Settings
@@ -91,38 +89,6 @@ def callers_needed(endpoints: list[Endpoint], low: int, high: int) -> int:
     return max(low, min(high, -(-in_flight // _CALLER_SHARE)))
 
 
-def chat_maker(
-    targets: list[Endpoint],
-    callers: int,
-    journal: Path,
-    timeout_s: float,
-    broker: Named | None = None,
-    budget_usd: float | None = None,
-) -> Callable[[Tally], ChatModel]:
-    """What builds a caller's model in its own process; `aiohttp` is imported there, not here."""
-
-    def make(tally: Tally) -> ChatModel:
-        from cluster.collector import collect_seldom
-        from cluster.journal import JournalReader, open_writer
-        from cluster.journaled_chat import JournaledChat
-        from cluster.key_news import KeyNews
-        from cluster.leasing import Leasing
-        from cluster.paid_chat import PaidChat
-        from cluster.purse import LeasedSpending
-        from cluster.transport import OpenAITransport
-
-        spending = LeasedSpending(broker.handle(), targets, budget_usd) if broker and budget_usd else None
-        leasing = Leasing(broker.handle(), time.monotonic) if broker else None
-        news = KeyNews(broker.handle(), time.monotonic) if broker else None
-        lanes = Lanes(targets, callers, adapt=True)
-        paid = PaidChat(lanes, OpenAITransport(timeout_s), tally, spending=spending, leasing=leasing, news=news)
-        collect_seldom()
-        writer = open_writer(journal, uuid.uuid4().hex[:12])
-        return JournaledChat(paid, JournalReader(journal), writer, tally)
-
-    return make
-
-
 @contextmanager
 def services(settings: Settings, run_dir: Path, run_id: str, spent_before: float = 0.0) -> Iterator[Services]:
     """The actors, up; `UserError` where a model cannot be loaded. `spent_before` counts against the budget, and
@@ -137,17 +103,16 @@ def services(settings: Settings, run_dir: Path, run_id: str, spent_before: float
         broker = _broker(targets, limit, spent_before, run_dir, crew) if len(served) < len(targets) else None
         count = callers_needed(targets, settings.cluster.callers.min, settings.cluster.callers.max)
         batched = batches_personas(settings) or batches_dialogues(settings)
-        shares, timeout_s = count + batched, settings.llm.timeout_s
-        make = chat_maker(targets, shares, run_dir / "journal", timeout_s, broker, limit)
+        wiring = Wiring(targets, count + batched, run_dir, settings.llm.timeout_s, broker, limit)
+        make = chat_maker(wiring)
         callers = [
             crew.start(f"caller-{at}", LLMCaller, make, meter, num_cpus=0.25, max_restarts=FOREVER)
             for at in range(count)
         ]
         batch_caller = None
         if batched:
-            make_batch = batch_chat_maker(targets, shares, run_dir, run_id, timeout_s, broker, limit)
             options = {"num_cpus": 0.25, "max_restarts": FOREVER, "max_concurrency": _WAITING}
-            batch_caller = crew.start("batch-caller", LLMCaller, make_batch, meter, **options)
+            batch_caller = crew.start("batch-caller", LLMCaller, batch_chat_maker(wiring, run_id), meter, **options)
         everybody = [*callers, *filter(None, [batch_caller])]
         crew.wait(*[(name, "pid") for name in everybody], *[(name, "size") for name in [deduper] if name])
         with watched_keys(settings, labels, broker.handle(), meter.handle()) if broker else nullcontext():

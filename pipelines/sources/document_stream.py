@@ -64,7 +64,7 @@ def stream(
 
 def take_documents(documents: ray.data.Dataset, limit: int | None) -> Iterator[pa.Table]:
     """Tables of at most ROWS rows up to and with the good document number `limit`, which ends the stream's tasks."""
-    blocks = iter(documents.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1))
+    blocks = iter(documents.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0))
     try:
         yield from first_good((table for block in blocks for table in _slices(block)), limit)
     finally:

@@ -121,6 +121,12 @@ def test_a_date_is_read_whatever_the_zone_of_this_machine(zone):
     assert retry_after_s(f"Wed, 21 Oct 2026 07:28:20 {zone}", NOW) == 20.0
 
 
+@pytest.mark.parametrize("wrong_by_s", [-86400.0, 0.0, 3600.0])
+def test_a_date_holds_though_the_clock_of_this_machine_is_wrong(wrong_by_s):
+    headers = {"date": "Wed, 21 Oct 2026 07:28:00 GMT", "retry-after": "Wed, 21 Oct 2026 07:28:20 GMT"}
+    assert told_wait_s(headers, NOW + wrong_by_s) == 20.0
+
+
 def test_a_date_that_has_passed_is_now():
     assert retry_after_s("Wed, 21 Oct 2015 07:28:00 GMT", NOW) == 0.0
 

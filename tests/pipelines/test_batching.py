@@ -15,7 +15,6 @@ from cluster.chat import ChatRequest, Role
 from cluster.errors import UserError
 from cluster.program import Done, Outcome, Program
 from pipelines.batching import (
-    batch_chat_maker,
     batches_dialogues,
     batches_personas,
     check_batches,
@@ -23,6 +22,7 @@ from pipelines.batching import (
     in_flight,
     warnings,
 )
+from pipelines.chat_making import Wiring, batch_chat_maker
 from pipelines.endpoints import endpoints
 from pipelines.plan import estimate
 from pipelines.settings import Settings, parse
@@ -86,7 +86,7 @@ def test_a_run_without_batches_may_have_any_endpoint(tmp_path):
 
 def test_a_caller_makes_personas_and_dialogues_through_batches(tmp_path, model_server):
     server = model_server()
-    make = batch_chat_maker(endpoints(settings(tmp_path, url=server.base_url)), 1, tmp_path, "run", 20.0)
+    make = batch_chat_maker(Wiring(endpoints(settings(tmp_path, url=server.base_url)), 1, tmp_path, 20.0), "run")
     calls: list[Program[object]] = [
         PersonaCall(f"doc-{number}", None, 0, f"A text about bread {number}.", 5, Granularity.MEDIUM, 0)
         for number in range(6)
