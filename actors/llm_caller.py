@@ -1,4 +1,4 @@
-"""The actor that talks to models: runs batches of programs concurrently and hands results back as they finish."""
+"""The actor that talks to models: takes programs, runs them concurrently, tells their outcomes as they finish."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import asyncio
 import logging
 import os
 import traceback
+import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 from cluster.chat import ChatModel
 from cluster.errors import CallFailed, FailureKind, Halt
@@ -18,57 +20,68 @@ from cluster.program import Done, Failed, Halted, Outcome, Program
 
 log = logging.getLogger(__name__)
 
-GATHER_S = 0.005
+GATHER_S = 0.05  # between two tellings to one client: each costs both sides as much as some calls do
+POLL_S = 10.0
+
+
+@dataclass(slots=True)
+class _Client:
+    """What runs for one client, and what it has not been told yet."""
+
+    running: dict[int, asyncio.Task[None]] = field(default_factory=dict)
+    finished: list[tuple[int, Outcome]] = field(default_factory=list)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    told: float = 0.0
 
 
 class LLMCaller:
-    """One process of the caller pool. `make_chat` builds the model inside it, on its first call and its own loop."""
+    """One process of the caller pool. `make_chat` builds the model inside it, on its first call and its own loop.
+
+    A client is an actor that sends programs, by its id. It takes up what it sent with `take` and asks for outcomes with
+    `finished`; both name the life of this process, so that the client knows what went down with an earlier one.
+    """
 
     def __init__(self, make_chat: Callable[[Tally], ChatModel], meter: Named | None = None) -> None:
         self._make_chat, self._tally = make_chat, Tally(meter.handle() if meter else None)
         self._chat: ChatModel | None = None
-        self._running: defaultdict[str, set[asyncio.Task[None]]] = defaultdict(set)
+        self._life = uuid.uuid4().hex
+        self._clients: defaultdict[str, _Client] = defaultdict(_Client)
 
-    async def run(
-        self, programs: Sequence[Program[object]], again: bool = False, client: str = ""
-    ) -> AsyncIterator[list[tuple[int, Outcome]]]:
-        """Outcomes with the index of their program, in the order in which they finish, a few together.
+    async def take(self, programs: Sequence[tuple[int, Program[object]]], again: bool = False, client: str = "") -> str:
+        """Start programs, each under the client's number for it. A slow one delays itself alone.
 
-        A slow program delays itself alone: there is no barrier at the end of a batch. `again` says that the programs
-        may have been run before, in part, by or for a process that died. `client` names the actor that sent them.
+        `again` says that they may have been run before, in part, by or for a process that died.
         """
         if again:
             with suppress(Halt):  # each program meets it again, and says so
                 await self._model().catch_up()
-        finished: asyncio.Queue[tuple[int, Outcome]] = asyncio.Queue()
+        mine = self._clients[client]
+        for number, program in programs:
+            mine.running[number] = asyncio.create_task(self._run(mine, number, program))
+        return self._life
 
-        async def one(index: int, program: Program[object]) -> None:
-            outcome: Outcome = Halted("dropped")  # nobody is left to hear it, but the stream has to end
-            try:
-                outcome = await self._outcome(program)
-            finally:
-                finished.put_nowait((index, outcome))
-
-        tasks = [asyncio.create_task(one(index, program)) for index, program in enumerate(programs)]
-        self._running[client].update(tasks)
-        try:
-            left = len(tasks)
-            while left:
-                ready = [await finished.get()]
-                await asyncio.sleep(GATHER_S)
-                while not finished.empty():
-                    ready.append(finished.get_nowait())
-                left -= len(ready)
-                yield ready
-        finally:
-            for task in tasks:
-                task.cancel()
-            self._running[client].difference_update(tasks)
+    async def finished(self, client: str = "") -> tuple[str, list[tuple[int, Outcome]]]:
+        """Outcomes that the client has not been told, each with its number, in the order in which they came; waits for
+        one, and tells none after POLL_S."""
+        mine, loop = self._clients[client], asyncio.get_running_loop()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(mine.news.wait(), POLL_S)
+        await asyncio.sleep(max(0.0, mine.told + GATHER_S - loop.time()))
+        mine.told, mine.finished, finished = loop.time(), [], mine.finished
+        mine.news.clear()
+        return self._life, finished
 
     async def drop(self, client: str) -> None:
         """Stop the programs of a client that died; calls that are on the wire still end in the journal."""
-        for task in self._running.pop(client, ()):
-            task.cancel()
+        if gone := self._clients.pop(client, None):
+            for task in gone.running.values():
+                task.cancel()
+
+    async def _run(self, client: _Client, number: int, program: Program[object]) -> None:
+        outcome = await self._outcome(program)
+        del client.running[number]
+        client.finished.append((number, outcome))
+        client.news.set()
 
     async def _outcome(self, program: Program[object]) -> Outcome:
         try:

@@ -1,14 +1,16 @@
 """Sends programs to the caller actors and awaits their outcomes; the thin Ray edge of the callers.
 
-Programs are sent in batches, to the caller with the least outstanding work. Programs of a dead caller are sent again;
-what they had paid for is in the journal.
+Programs go to the caller with the least outstanding work. Those of a caller that died are sent again; what they had
+paid for is in the journal. Both ways of a pair of processes carry what came together within some milliseconds: a
+message through Ray costs as much CPU as several calls (`tests/benchmarks/caller_actors.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
@@ -23,15 +25,19 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-BATCH = 64
+BATCH = 64  # programs of a message at most
+GATHER_S = 0.05  # between two messages to a caller
 _RESEND_PAUSE_S = 0.5
 
 
 @dataclass(slots=True)
 class _Work:
+    """A program, and the life of the caller that took it, None until it says so."""
+
     program: Program[object]
     outcome: asyncio.Future[Outcome]
     again: bool
+    life: str | None = None
 
 
 @dataclass(slots=True)
@@ -39,13 +45,15 @@ class _Member:
     """One caller as this client sees it."""
 
     handle: Any
-    outstanding: int = 0
-    waiting: list[_Work] = field(default_factory=list)
-    flush: asyncio.Task[None] | None = None
+    outstanding: dict[int, _Work] = field(default_factory=dict)
+    waiting: list[int] = field(default_factory=list)
+    sending: bool = False
+    sent: float = 0.0
+    listening: bool = False
 
 
 class CallerPool:
-    """A client of the callers; every actor that sends programs makes one from the same names, in its own process.
+    """A client of the callers; every process that sends programs makes one from the same names.
 
     Where that process takes the place of one that died, the callers first drop what the dead one had sent.
     """
@@ -53,9 +61,11 @@ class CallerPool:
     def __init__(self, callers: Sequence[Named]) -> None:
         context = ray.get_runtime_context()
         self._members = [_Member(caller.handle()) for caller in callers]
-        self._client = str(context.get_actor_id())
-        self._again = bool(context.was_current_actor_reconstructed)
+        actor = context.get_actor_id()
+        self._client = str(actor or context.get_job_id())
+        self._again = actor is not None and bool(context.was_current_actor_reconstructed)
         self._dropped: asyncio.Future[Any] | None = None
+        self._numbers = itertools.count()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, program: Program[T]) -> Outcome:
@@ -73,39 +83,79 @@ class CallerPool:
             await self._dropped
 
     def _enqueue(self, work: _Work) -> None:
-        member = min(self._members, key=lambda one: one.outstanding)
-        member.outstanding += 1
-        member.waiting.append(work)
-        if member.flush is None or member.flush.done():
-            member.flush = asyncio.get_running_loop().create_task(self._flush(member))
+        member = min(self._members, key=lambda one: len(one.outstanding))
+        number = next(self._numbers)
+        member.outstanding[number] = work
+        member.waiting.append(number)
+        if not member.sending:
+            member.sending = True
+            self._start(self._send(member))
+        if not member.listening:
+            member.listening = True
+            self._start(self._listen(member))
 
-    async def _flush(self, member: _Member) -> None:
-        await asyncio.sleep(0)  # everything that is ready in this turn of the loop travels together
-        while member.waiting:
-            batch, member.waiting = member.waiting[:BATCH], member.waiting[BATCH:]
-            task = asyncio.get_running_loop().create_task(self._send(member, batch))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+    def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    async def _send(self, member: _Member, batch: list[_Work]) -> None:
+    async def _send(self, member: _Member) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(max(0.0, member.sent + GATHER_S - loop.time()))
+        member.sending, member.sent = False, loop.time()
+        numbers, member.waiting = member.waiting, []
+        for at in range(0, len(numbers), BATCH):
+            self._start(self._hand_over(member, numbers[at : at + BATCH]))
+
+    async def _hand_over(self, member: _Member, numbers: list[int]) -> None:
+        batch = {number: work for number in numbers if (work := member.outstanding.get(number))}
+        programs = [(number, work.program) for number, work in batch.items()]
+        again = any(work.again for work in batch.values())
         try:
-            programs, again = [work.program for work in batch], any(work.again for work in batch)
-            stream = member.handle.run.options(num_returns="streaming").remote(programs, again, self._client)
-            async for reference in stream:
-                for index, outcome in await reference:
-                    if not batch[index].outcome.done():
-                        batch[index].outcome.set_result(outcome)
+            life = await member.handle.take.remote(programs, again, self._client)
         except RayActorError as error:
-            log.warning("a caller was lost (%s); its programs are sent again", type(error).__name__)
-            await asyncio.sleep(_RESEND_PAUSE_S)
+            await self._send_again(member, numbers, error)
         except BaseException as error:
-            for work in batch:
-                if not work.outcome.done():
-                    work.outcome.set_exception(error)
+            self._give_up(member, numbers, error)
             raise
-        finally:
-            member.outstanding -= len(batch)
-        for work in batch:
+        else:
+            for work in batch.values():
+                work.life = life
+
+    async def _listen(self, member: _Member) -> None:
+        """Hear of outcomes for as long as some are owed."""
+        while member.outstanding:
+            try:
+                life, outcomes = await member.handle.finished.remote(self._client)
+            except RayActorError as error:
+                taken = [number for number, work in member.outstanding.items() if work.life is not None]
+                await self._send_again(member, taken, error)
+                continue
+            except BaseException as error:
+                self._give_up(member, list(member.outstanding), error)
+                member.listening = False
+                raise
+            for number, outcome in outcomes:
+                work = member.outstanding.pop(number, None)
+                if work and not work.outcome.done():
+                    work.outcome.set_result(outcome)
+            gone = [number for number, work in member.outstanding.items() if work.life not in (None, life)]
+            if gone:
+                await self._send_again(member, gone)
+        member.listening = False
+
+    async def _send_again(self, member: _Member, numbers: Iterable[int], error: RayActorError | None = None) -> None:
+        lost = [work for number in numbers if (work := member.outstanding.pop(number, None))]
+        if error is not None:
+            log.warning("a caller was lost (%s); %d programs are sent again", type(error).__name__, len(lost))
+            await asyncio.sleep(_RESEND_PAUSE_S)
+        for work in lost:
             if not work.outcome.done():
-                work.again = True
+                work.again, work.life = True, None
                 self._enqueue(work)
+
+    def _give_up(self, member: _Member, numbers: Iterable[int], error: BaseException) -> None:
+        for number in numbers:
+            work = member.outstanding.pop(number, None)
+            if work and not work.outcome.done():
+                work.outcome.set_exception(error)

@@ -31,7 +31,6 @@ from pipelines.settings import EMBEDDED, Settings
 
 FOREVER = -1
 LASTING = {"max_restarts": FOREVER, "max_task_retries": FOREVER}
-_WAITING = 100_000  # sets of programs that may wait in the batch caller: a layer of one document is one
 _CALLER_SHARE = 256  # requests in flight that one caller process drives well
 
 
@@ -111,8 +110,8 @@ def services(settings: Settings, run_dir: Path, run_id: str, spent_before: float
         ]
         batch_caller = None
         if batched:
-            options = {"num_cpus": 0.25, "max_restarts": FOREVER, "max_concurrency": _WAITING}
-            batch_caller = crew.start("batch-caller", LLMCaller, batch_chat_maker(wiring, run_id), meter, **options)
+            make = batch_chat_maker(wiring, run_id)
+            batch_caller = crew.start("batch-caller", LLMCaller, make, meter, num_cpus=0.25, max_restarts=FOREVER)
         everybody = [*callers, *filter(None, [batch_caller])]
         crew.wait(*[(name, "pid") for name in everybody], *[(name, "size") for name in [deduper] if name])
         with watched_keys(settings, labels, broker.handle(), meter.handle()) if broker else nullcontext():

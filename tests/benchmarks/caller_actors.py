@@ -35,6 +35,8 @@ from asking import KEY, messages
 from fast_server import FastServer, ceiling, cpu_s, fast_server
 from fleet import Spent, fleet
 
+_RAY_DATA_ROWS, _RAY_DATA_BATCH = 12_800, 16  # it answers a batch one row after the other: larger ones come too late
+
 
 def endpoint_of(server: FastServer, in_flight: int) -> dict[str, object]:
     return {"base_url": server.base_url, "model": "m", "max_concurrency": in_flight}
@@ -44,7 +46,7 @@ def through_caller(server: FastServer, options: argparse.Namespace) -> tuple[flo
     """(calls per CPU-second of the caller, of caller and sender, calls per second)."""
     endpoint = endpoint_of(server, options.in_flight)
     with tempfile.TemporaryDirectory() as folder, fleet(Path(folder), endpoint, 1) as sender:
-        spent: Spent = ray.get(sender.keep.remote(options.in_flight, options.seconds / 2, options.seconds))
+        spent: Spent = ray.get(sender.keep.remote(server, options.in_flight, options.seconds / 2, options.seconds))
     both = spent.callers_cpu_s + spent.sender_cpu_s
     return spent.answers / spent.callers_cpu_s, spent.answers / both, spent.answers / spent.seconds
 
@@ -61,14 +63,21 @@ def by_ray_data(url: str, seconds: float) -> tuple[float, float]:
 
     ray.data.DataContext.get_current().enable_progress_bars = False
     config = HttpRequestProcessorConfig(
-        url=f"{url}/chat/completions", headers={"Authorization": f"Bearer {KEY}"}, concurrency=1
+        url=f"{url}/chat/completions",
+        headers={"Authorization": f"Bearer {KEY}"},
+        concurrency=1,
+        batch_size=_RAY_DATA_BATCH,
     )
     processor = build_processor(
         config,
         preprocess=lambda row: {"payload": {"model": "m", "messages": messages(int(row["id"])), "max_tokens": 200}},
         postprocess=lambda row: {"text": row["http_response"]["choices"][0]["message"]["content"]},
     )
-    batches = iter(processor(ray.data.range(10**6, override_num_blocks=10**4)).iter_batches(batch_size=None))
+    batches = iter(
+        processor(ray.data.range(_RAY_DATA_ROWS, override_num_blocks=_RAY_DATA_ROWS // _RAY_DATA_BATCH)).iter_batches(
+            batch_size=None
+        )
+    )
     next(batches)  # up and warm
     answered, began = 0, time.perf_counter()
     [actor] = [one for one in _ray_workers() if "HttpRequest" in " ".join(one.cmdline())]
@@ -115,13 +124,13 @@ def _ratio(one: list[tuple[float, ...]], other: list[tuple[float, ...]]) -> floa
 
 
 def fleet_row(server: FastServer, latency: float, options: argparse.Namespace) -> None:
-    """1,000 in flight over two callers."""
+    """1,000 in flight over two callers, which have twice as many programs to choose from."""
     ideal, used = options.fleet / latency, server.cpu_s()
     endpoint = endpoint_of(server, options.fleet)
     with tempfile.TemporaryDirectory() as folder, fleet(Path(folder), endpoint, 2) as sender:
         warm_s = 4 + 12 * latency  # the lanes begin low, and double with each round of answers
         began = time.perf_counter()
-        spent: Spent = ray.get(sender.keep.remote(options.fleet, warm_s, options.seconds))
+        spent: Spent = ray.get(sender.keep.remote(server, 2 * options.fleet, warm_s, options.seconds + 8 * latency))
         all_s = time.perf_counter() - began
     share = [spent.callers_cpu_s / spent.seconds, spent.sender_cpu_s / spent.seconds, (server.cpu_s() - used) / all_s]
     reached = spent.answers / spent.seconds

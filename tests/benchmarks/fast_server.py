@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ http {{
   scgi_temp_path {folder}/scgi;
   keepalive_timeout 600s;
   keepalive_requests 1000000000;
-  init_by_lua_block {{ cjson = require "cjson.safe" }}
+  init_by_lua_block {{ cjson, answered = require "cjson.safe", {{ paid = 0 }} }}
   server {{
     listen 127.0.0.1:{port} backlog=4096;
     location = /v1/chat/completions {{
@@ -65,8 +66,10 @@ http {{
         }})
         ngx.header.content_length = #body
         ngx.print(body)
+        answered.paid = answered.paid + 1
       }}
     }}
+    location = /control/stats {{ content_by_lua_block {{ ngx.say(cjson.encode(answered)) }} }}
   }}
 }}
 """
@@ -83,6 +86,11 @@ class FastServer:
     def cpu_s(self) -> float:
         """CPU seconds that it has used."""
         return cpu_s(self.pid)
+
+    def answered(self) -> int:
+        """Answers that it has given to calls."""
+        with urllib.request.urlopen(f"{self.base_url.removesuffix('/v1')}/control/stats", timeout=10) as told:
+            return int(json.load(told)["paid"])
 
 
 def cpu_s(pid: int) -> float:

@@ -17,7 +17,7 @@ from typing import Any
 import ray
 import yaml
 from asking import Asking
-from fast_server import cpu_s
+from fast_server import FastServer, cpu_s
 
 from cluster.caller_pool import CallerPool
 from cluster.named import Named
@@ -41,29 +41,29 @@ class Sender:
 
     def __init__(self, callers: Sequence[Named], pids: Sequence[int], calls: int) -> None:
         self._pool, self._pids, self._calls = CallerPool(callers), pids, calls
-        self._numbers, self._answered = itertools.count(), 0
+        self._numbers = itertools.count()
 
-    async def keep(self, in_flight: int, warm_s: float, seconds: float) -> Spent:
-        """So many programs at once, counted once they are warm."""
+    async def keep(self, server: FastServer, in_flight: int, warm_s: float, seconds: float) -> Spent:
+        """So many programs at once; once they are warm, what the server answered counts."""
         until = time.perf_counter() + warm_s + seconds
         loops = [asyncio.create_task(self._loop(until)) for _ in range(in_flight)]
         await asyncio.sleep(warm_s)
-        began = self._now()
+        began = await self._now(server)
         await asyncio.sleep(max(0.0, until - time.perf_counter()))
-        ended = self._now()
+        ended = await self._now(server)
         await asyncio.gather(*loops)
         answers, wall, callers, own = (after - before for before, after in zip(began, ended, strict=True))
         return Spent(int(answers), wall, callers, own)
 
-    def _now(self) -> tuple[float, float, float, float]:
-        return self._answered, time.perf_counter(), sum(map(cpu_s, self._pids)), time.process_time()
+    async def _now(self, server: FastServer) -> tuple[float, float, float, float]:
+        answered = await asyncio.to_thread(server.answered)
+        return answered, time.perf_counter(), sum(map(cpu_s, self._pids)), time.process_time()
 
     async def _loop(self, until: float) -> None:
         while time.perf_counter() < until:
             outcome = await self._pool.run(Asking(next(self._numbers), self._calls))
             if not isinstance(outcome, Done):
                 raise RuntimeError(f"a program failed: {outcome}")
-            self._answered += self._calls
 
     async def send(self, programs: int, in_flight: int) -> list[Outcome]:
         """The outcome of each of so many programs, never more than `in_flight` at once."""

@@ -98,7 +98,10 @@ def test_a_caller_makes_personas_and_dialogues_through_batches(tmp_path, model_s
 
     async def main() -> list[Outcome]:
         caller = LLMCaller(make)
-        outcomes = [outcome async for ready in caller.run(calls) for _, outcome in ready]
+        await caller.take(list(enumerate(calls)))
+        outcomes: list[Outcome] = []
+        while len(outcomes) < len(calls):
+            outcomes += [outcome for _, outcome in (await caller.finished())[1]]
         await caller.close()
         return outcomes
 
