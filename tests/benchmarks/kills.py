@@ -12,6 +12,7 @@ flight, where an id is missing or too many, or where an item failed.
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import random
 import subprocess
@@ -140,8 +141,10 @@ def main() -> None:
         print("|killed|in flight then|paid twice|requests|same ids|failed|load|\n|---|---|---|---|---|---|---|")
         try:
             ids = None
-            while left > 0 or ids is None:
-                one = Soak(folder / f"run-{options.rounds - left}")
+            for number in itertools.count():
+                if left <= 0 and ids is not None:
+                    break
+                one = Soak(folder / f"run-{number}")
                 job = Job(config, one.folder)
                 try:
                     soak(job, one, server, 0 if ids is None else left, draw)
