@@ -23,16 +23,31 @@ class DedupService:
         self._log = IndexLog(Path(folder), model or DEFAULT_MODEL)
         self._index: PersonaIndex | None = None
         self._opening = asyncio.Lock()
+        self._last: asyncio.Future[None] | None = None
 
     async def admit(self, candidates: Sequence[Candidate]) -> list[Verdict]:
-        """Verdicts in the order of `candidates`. Texts whose exact form is known are not embedded."""
+        """Verdicts in the order of `candidates`, which are decided after those of all earlier calls. Texts whose form
+        is known are not embedded."""
+        before, self._last = self._last, asyncio.get_running_loop().create_future()
+        mine = self._last
+        try:
+            index = await self._open()
+            known = {one.persona_id: verdict for one in candidates if (verdict := index.exact(one))}
+            unknown = [one for one in candidates if one.persona_id not in known]
+            if unknown:
+                vectors = await self._embedder.encode([one.text for one in unknown])
+            if before:
+                await before
+            if unknown:
+                known |= {verdict.persona_id: verdict for verdict in index.admit(unknown, vectors)}
+            return [known[one.persona_id] for one in candidates]
+        finally:
+            mine.set_result(None)
+
+    async def hold(self, candidates: Sequence[Candidate]) -> None:
+        """Keep all of them, near-duplicates of each other too; only exact forms once."""
         index = await self._open()
-        known = {one.persona_id: verdict for one in candidates if (verdict := index.exact(one))}
-        unknown = [one for one in candidates if one.persona_id not in known]
-        if unknown:
-            vectors = await self._embedder.encode([one.text for one in unknown])
-            known |= {verdict.persona_id: verdict for verdict in index.admit(unknown, vectors)}
-        return [known[one.persona_id] for one in candidates]
+        index.hold(candidates, await self._embedder.encode([one.text for one in candidates]))
 
     async def size(self) -> int:
         """Personas kept."""

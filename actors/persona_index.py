@@ -56,6 +56,12 @@ class PersonaIndex:
         return [verdicts[row] if row in verdicts else self._echo(candidates[row], verdicts[echoes[row]])
                 for row in range(len(candidates))]  # fmt: skip
 
+    def hold(self, candidates: Sequence[Candidate], vectors: NDArray[np.float32]) -> None:
+        """Keep all of them but exact repeats, whatever they are near to."""
+        known = {row: verdict for row, one in enumerate(candidates) if (verdict := self.exact(one))}
+        rows, _ = self._distinct(candidates, known)
+        self._keep([(candidates[row], vectors[row].astype(np.float16).astype(np.float32)) for row in rows])
+
     def _distinct(self, candidates: Sequence[Candidate], known: dict[int, Verdict]) -> tuple[list[int], dict[int, int]]:
         """Rows to be decided by their vectors, and for each exact repeat within the batch the row that it repeats."""
         first: dict[bytes, int] = {}

@@ -114,6 +114,36 @@ def status(run_dir: RunDir) -> None:
         show(run_dir, _console())
 
 
+@app.command()
+def dedup(
+    input_: Annotated[
+        str, typer.Argument(metavar="INPUT", help="A .jsonl or .parquet, a folder or glob of them.", show_default=False)
+    ],
+    output: Annotated[
+        Path, typer.Argument(help="The file to write, of the same kind, or a folder for parts.", show_default=False)
+    ],
+    threshold: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Cosine from which two texts are too close.")
+    ] = 0.9,
+    text_field: Annotated[str, typer.Option(help="The field or column with the text.")] = "text",
+    against: Annotated[
+        str | None, typer.Option(metavar="OTHER", help="Keep out what is near a text in there, too.")
+    ] = None,
+    keep_rejected: Annotated[bool, typer.Option("--keep-rejected", help="Write what was refused, and why.")] = False,
+    model: Annotated[str | None, typer.Option(help="A sentence-transformers model: a folder or hub name.")] = None,
+    address: Annotated[str | None, typer.Option(help="A Ray cluster, instead of this machine.")] = None,
+    fresh: Fresh = False,
+) -> None:
+    """Near-duplicates out of any JSONL or Parquet of texts; the first of each group stays, with all its columns."""
+    with _errors(f"populace dedup {input_} {output}"):
+        from pipelines.dedup import Job, dedup, summary
+
+        job = Job(input_, output, threshold, text_field, against, keep_rejected, model, address)
+        console = _console()
+        counts = dedup(job, console, "populace dedup", fresh)
+        console.print(f"{summary(counts)}\n{output}", highlight=False, soft_wrap=True)
+
+
 def _load(config: Path, overrides: list[str] | None) -> Settings:
     from pipelines.settings import load
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import ActorUnavailableError, RayActorError, RayTaskError
 
 from actors.dedup_service import DedupService
 from actors.embedder import Embedder
@@ -27,9 +28,10 @@ from pipelines.batching import batches_dialogues, batches_personas
 from pipelines.chat_making import Wiring, batch_chat_maker, chat_maker
 from pipelines.endpoints import Labels, endpoints
 from pipelines.key_watch import watched_keys
-from pipelines.settings import EMBEDDED, Settings
+from pipelines.settings import EMBEDDED, Dedup, Settings
 
 FOREVER = -1
+_RESTART_S = 60.0
 LASTING = {"max_restarts": FOREVER, "max_task_retries": FOREVER}
 _CALLER_SHARE = 256  # requests in flight that one caller process drives well
 
@@ -97,7 +99,7 @@ def services(settings: Settings, run_dir: Path, run_id: str, spent_before: float
     labels: dict[str, Labels] = {}
     try:
         meter = crew.start("meter", Meter, num_cpus=0)
-        embedders, deduper = _dedup(settings, run_dir, crew)
+        embedders, deduper = _dedup(settings.personas.dedup, run_dir / "dedup", crew)
         targets, served = _with_embedded(endpoints(settings, labels), crew)
         broker = _broker(targets, limit, spent_before, run_dir, crew) if len(served) < len(targets) else None
         count = callers_needed(targets, settings.cluster.callers.min, settings.cluster.callers.max)
@@ -137,14 +139,18 @@ class _Crew:
 
     def wait(self, *asked: tuple[Named, str]) -> list[Any]:
         """Answers of argumentless methods, which come once their actors are up; `UserError` as an actor raised it."""
-        try:
-            return list(ray.get([getattr(self._handles[name], method).remote() for name, method in asked]))
-        except RayTaskError as error:
-            if isinstance(error.cause, UserError):
-                raise UserError(str(error.cause)) from None
-            raise
-        except RayActorError as error:
-            raise UserError(f"an actor did not start: {' '.join(str(error).split())[:300]}") from None
+        deadline = time.monotonic() + _RESTART_S
+        while True:
+            try:
+                return list(ray.get([getattr(self._handles[name], method).remote() for name, method in asked]))
+            except RayTaskError as error:
+                if isinstance(error.cause, UserError):
+                    raise UserError(str(error.cause)) from None
+                raise
+            except RayActorError as error:
+                if not isinstance(error, ActorUnavailableError) or time.monotonic() > deadline:
+                    raise UserError(f"an actor did not start: {' '.join(str(error).split())[:300]}") from None
+                time.sleep(0.5)  # it was killed a moment ago, and comes back
 
     def dismiss(self, *names: Named) -> None:
         """End the actors of these names, or all."""
@@ -161,16 +167,27 @@ def _broker(
     return crew.start("broker", KeyBroker, crew.namespace, budget, limits, num_cpus=0, **LASTING)
 
 
-def _dedup(settings: Settings, run_dir: Path, crew: _Crew) -> tuple[list[Named], Named | None]:
-    chosen = settings.personas.dedup
+def _dedup(chosen: Dedup, folder: Path, crew: _Crew) -> tuple[list[Named], Named | None]:
     if chosen.scope is Scope.NONE:
         return [], None
     embedders = [crew.start("embedder-0", Embedder, chosen.model, num_cpus=0.5, **LASTING)]
     if chosen.scope is Scope.DOCUMENT:
         return embedders, None
-    log = str(run_dir / "dedup")
-    arguments = (chosen.threshold, embedders, log, chosen.model)
+    arguments = (chosen.threshold, embedders, str(folder), chosen.model)
     return embedders, crew.start("dedup", DedupService, *arguments, num_cpus=0.25, **LASTING)
+
+
+@contextmanager
+def dedup_service(chosen: Dedup, folder: Path) -> Iterator[Named]:
+    """A dedup service by itself, whose log is in `folder`; `UserError` where its model cannot be loaded."""
+    crew = _Crew(f"populace-{uuid.uuid4().hex[:12]}")
+    try:
+        _, service = _dedup(chosen, folder, crew)
+        assert service is not None
+        crew.wait((service, "size"))
+        yield service
+    finally:
+        crew.dismiss()
 
 
 def _with_embedded(targets: list[Endpoint], crew: _Crew) -> tuple[list[Endpoint], list[str]]:

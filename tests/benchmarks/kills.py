@@ -94,13 +94,18 @@ def soak(job: Job, one: Soak, server: ModelServerProcess, rounds: int, draw: ran
 
 
 def kill(job: Job, one: Soak, server: ModelServerProcess, kind: str, draw: random.Random) -> None:
-    """End a process of this kind, where there is one at the moment, and count what was in flight around it."""
+    """End a process of this kind, where there is one at the moment, and count what was in flight around it: the callers
+    of a killed driver live on for a moment, and go on."""
     victims = actor_processes(job.driver.pid, KINDS[kind]) if KINDS[kind] else [psutil.Process(job.driver.pid)]
     if not victims:
         return
-    before = server.stats()["in_flight"]
-    draw.choice(victims).kill()
-    one.in_flight += max(before, server.stats()["in_flight"])
+    victim = draw.choice(victims)
+    dying = actor_processes(job.driver.pid, KINDS["caller"]) if kind == "driver" else [victim]
+    in_flight = server.stats()["in_flight"]
+    victim.kill()
+    while any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in dying):
+        in_flight = max(in_flight, server.stats()["in_flight"])
+    one.in_flight += max(in_flight, server.stats()["in_flight"])
     one.killed[kind] += 1
     if kind == "driver":
         job.resume()
