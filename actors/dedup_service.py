@@ -1,64 +1,154 @@
-"""The actor that admits or refuses every persona of the corpus, at once and for good."""
+"""The actors that admit or refuse every persona of the corpus, at once and for good, and who asks them."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
+from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from actors.embedder import DEFAULT_MODEL, EmbedderClient
-from actors.logic.near_duplicates import Candidate, Verdict
-from actors.persona_index import IndexLog, PersonaIndex
+from actors.index import PersonaIndex
+from actors.logic.near_duplicates import Candidate, Verdict, form_key
+from actors.shard import Nearest, Shard, Ticket
 from cluster.named import Named
+
+GATHER_S = 0.02
 
 
 class DedupService:
-    """One writer over one index. What it admitted is in its log before it is answered, so a restarted service gives the
-    answers that it gave before, and asking twice about the same persona gets the same answer."""
+    """Shard `number` of the service, one writer over one index; `names` are all shards, itself among them.
 
-    def __init__(self, threshold: float, embedders: Sequence[Named], folder: str, model: str | None) -> None:
+    What it admitted is in its log before it is answered, so a restarted service gives the answers that it gave before,
+    and asking twice about the same persona gets the same answer.
+    """
+
+    def __init__(
+        self,
+        threshold: float,
+        embedders: Sequence[Named],
+        folder: str,
+        model: str | None,
+        number: int = 0,
+        names: Sequence[Named] = (),
+    ) -> None:
         self._threshold, self._handles = threshold, [one.handle() for one in embedders]
-        self._embedder = EmbedderClient(self._handles)
-        self._log = IndexLog(Path(folder), model or DEFAULT_MODEL)
+        self._folder, self._model = Path(folder), model or DEFAULT_MODEL
+        self._number, self._names = number, names
         self._index: PersonaIndex | None = None
+        self._shard: Shard | None = None
         self._opening = asyncio.Lock()
-        self._last: asyncio.Future[None] | None = None
 
     async def admit(self, candidates: Sequence[Candidate]) -> list[Verdict]:
-        """Verdicts in the order of `candidates`, which are decided after those of all earlier calls. Texts whose form
-        is known are not embedded."""
-        before, self._last = self._last, asyncio.get_running_loop().create_future()
-        mine = self._last
-        try:
-            index = await self._open()
-            known = {one.persona_id: verdict for one in candidates if (verdict := index.exact(one))}
-            unknown = [one for one in candidates if one.persona_id not in known]
-            if unknown:
-                vectors = await self._embedder.encode([one.text for one in unknown])
-            if before:
-                await before
-            if unknown:
-                known |= {verdict.persona_id: verdict for verdict in index.admit(unknown, vectors)}
-            return [known[one.persona_id] for one in candidates]
-        finally:
-            mine.set_result(None)
+        """As `Shard.admit`."""
+        return await (await self._open()).admit(candidates)
 
     async def hold(self, candidates: Sequence[Candidate]) -> None:
-        """Keep all of them, near-duplicates of each other too; only exact forms once."""
-        index = await self._open()
-        index.hold(candidates, await self._embedder.encode([one.text for one in candidates]))
+        """As `Shard.hold`."""
+        await (await self._open()).hold(candidates)
+
+    async def probe(self, ticket: Ticket, vectors: NDArray[np.float16]) -> Nearest:
+        """As `Shard.probe`; vectors travel in half precision, which they are rounded to."""
+        return await (await self._open()).probe(ticket, vectors.astype(np.float32))
+
+    async def settled(self, ticket: Ticket) -> None:
+        """As `Shard.settled`."""
+        await (await self._open()).settled(ticket)
 
     async def size(self) -> int:
         """Personas kept."""
-        return len(await self._open())
+        await self._open()
+        assert self._index is not None
+        return len(self._index)
 
-    async def _open(self) -> PersonaIndex:
+    async def _open(self) -> Shard:
         async with self._opening:
-            if self._index is None:
+            if self._shard is None:
                 dimension = await self._handles[0].dimension.remote()
-                self._index = PersonaIndex(self._threshold, dimension, self._log)
-            return self._index
+                self._index = PersonaIndex(dimension, self._folder, self._model)
+                peers = {number: _Peer(name) for number, name in enumerate(self._names) if number != self._number}
+                encode = EmbedderClient(self._handles).encode
+                thread = ThreadPoolExecutor(1, "index")
+                self._shard = Shard(self._number, self._threshold, self._index, encode, peers, thread)
+            return self._shard
 
     async def pid(self) -> int:
         return os.getpid()
+
+
+class _Peer:
+    """Another shard, in its own process."""
+
+    def __init__(self, name: Named) -> None:
+        self._name = name
+
+    async def probe(self, ticket: Ticket, vectors: NDArray[np.float32]) -> Nearest:
+        found: Nearest = await self._name.handle().probe.remote(ticket, vectors.astype(np.float16))
+        return found
+
+    async def settled(self, ticket: Ticket) -> None:
+        await self._name.handle().settled.remote(ticket)
+
+
+@dataclass(slots=True)
+class _Home:
+    """A shard as its client sees it, and what is to be asked of it next."""
+
+    handle: Any
+    waiting: list[tuple[Sequence[Candidate], asyncio.Future[list[Verdict]]]] = field(default_factory=list)
+    sending: bool = False
+    sent: float = 0.0
+
+
+class DedupClient:
+    """Asks the shards: each candidate is decided at its home, which follows from its form. What a process asks within
+    GATHER_S travels together."""
+
+    def __init__(self, shards: Sequence[Named]) -> None:
+        self._homes = [_Home(one.handle()) for one in shards]
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def admit(self, candidates: Sequence[Candidate]) -> list[Verdict]:
+        """Verdicts in the order of `candidates`."""
+        homes = [int.from_bytes(form_key(one.text)[:4], "big") % len(self._homes) for one in candidates]
+        parts: dict[int, list[Candidate]] = defaultdict(list)
+        for home, one in zip(homes, candidates, strict=True):
+            parts[home].append(one)
+        answers = await asyncio.gather(*(self._ask(self._homes[home], part) for home, part in parts.items()))
+        verdicts = {home: iter(answer) for home, answer in zip(parts, answers, strict=True)}
+        return [next(verdicts[home]) for home in homes]
+
+    async def _ask(self, home: _Home, candidates: Sequence[Candidate]) -> list[Verdict]:
+        loop = asyncio.get_running_loop()
+        home.waiting.append((candidates, loop.create_future()))
+        answer = home.waiting[-1][1]
+        if not home.sending:
+            home.sending = True
+            task = loop.create_task(self._send(home))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return await answer
+
+    async def _send(self, home: _Home) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(max(0.0, home.sent + GATHER_S - loop.time()))
+        asked, home.waiting, home.sending, home.sent = home.waiting, [], False, loop.time()
+        try:
+            verdicts = iter(await home.handle.admit.remote([one for candidates, _ in asked for one in candidates]))
+        except Exception as error:  # the boundary to another process: each of them raises it as its own
+            for _, answer in asked:
+                if not answer.done():
+                    answer.set_exception(error)
+            return
+        for candidates, answer in asked:
+            mine = list(itertools.islice(verdicts, len(candidates)))
+            if not answer.done():
+                answer.set_result(mine)

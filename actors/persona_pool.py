@@ -9,18 +9,21 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
+from actors.dedup_service import DedupClient
 from actors.embedder import EmbedderClient
+from actors.index import PersonaIndex
 from actors.logic import tables
 from actors.logic.growth import GrowthRule, Tree, grow
-from actors.logic.near_duplicates import Candidate, Reason, Scope, Verdict, form_key
-from actors.persona_index import PersonaIndex
+from actors.logic.near_duplicates import ADMITTED, Candidate, Reason, Scope, Verdict, form_key
+from actors.shard import Shard
 from cluster.caller_pool import CallerPool
 from cluster.errors import Halt
 from cluster.meter import Tally
@@ -30,17 +33,20 @@ from cluster.parts import write_part
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """The actors that a pool works with; `dedup` is absent where no service decides for the whole corpus."""
+    """The actors that a pool works with; `dedup` is empty where no service decides for the whole corpus."""
 
     callers: Sequence[Named]
     embedders: Sequence[Named]
-    dedup: Named | None
+    dedup: list[Named]
     meter: Named
 
 
 @dataclass(frozen=True, slots=True)
 class PersonaPart:
-    """What a batch of documents became; the manifest's entry. `halted` is set where nothing was written."""
+    """What a batch of documents became; the manifest's entry. `halted` is set where nothing was written.
+
+    `funnel` counts candidates by depth and by what became of them: "0 admitted", "0 exact", "1 embedding".
+    """
 
     name: str
     documents: int
@@ -49,6 +55,7 @@ class PersonaPart:
     rejected: int
     failures: int
     truncated: int = 0
+    funnel: dict[str, int] = field(default_factory=dict)
     halted: str = ""
 
 
@@ -59,7 +66,9 @@ class PersonaPool:
         self._run_dir, self._rule, self._scope, self._threshold = Path(run_dir), rule, scope, threshold
         self._callers = CallerPool(links.callers)
         self._embedder = EmbedderClient([one.handle() for one in links.embedders])
-        self._dedup = links.dedup.handle() if links.dedup else None
+        self._dedup, self._links = DedupClient(links.dedup), links
+        self._thread = ThreadPoolExecutor(1, "index")
+        self._dimension: int | None = None
         self._tally = Tally(links.meter.handle())
 
     async def grow(self, documents: pa.Table) -> PersonaPart:
@@ -79,7 +88,7 @@ class PersonaPool:
             return PersonaPart(name, 0, 0, 0, 0, 0, halted=str(halt))
 
     async def _tree(self, document_id: str, text: str) -> Tree:
-        tree = await grow(document_id, text, self._rule, self._callers.run, self._admitter(), time.time)
+        tree = await grow(document_id, text, self._rule, self._callers.run, await self._admitter(), time.time)
         if not tree.halted:
             self._tally.add(
                 documents_done=1,
@@ -90,13 +99,15 @@ class PersonaPool:
             )
         return tree
 
-    def _admitter(self) -> _Admitter:
+    async def _admitter(self) -> _Admitter:
         if self._scope is Scope.CORPUS:
-            assert self._dedup is not None
-            return self._dedup.admit.remote
-        if self._scope is Scope.DOCUMENT:
-            return _WithinDocument(self._threshold, self._embedder).admit
-        return _ExactOnly().admit
+            return self._dedup.admit
+        if self._scope is Scope.NONE:
+            return _ExactOnly().admit
+        if self._dimension is None:
+            self._dimension = await self._links.embedders[0].handle().dimension.remote()
+        index = PersonaIndex(self._dimension, None, "of the embedder")  # for one document's pool, and gone with it
+        return Shard(0, self._threshold, index, self._embedder.encode, {}, self._thread).admit
 
     def _write(self, name: str, documents: pa.Table, trees: Sequence[Tree]) -> PersonaPart:
         kept = [one for tree in trees for one in tree.personas]
@@ -110,13 +121,15 @@ class PersonaPool:
         write_part(self._run_dir / "personas", name, tables.personas(kept))
         active = sum(bool(tree.personas) for tree in trees)
         truncated = sum(documents.column("truncated").to_pylist())
-        return PersonaPart(name, len(trees), active, len(kept), len(refused), len(failed), truncated)
+        funnel = Counter(f"{one.depth} {ADMITTED}" for one in kept)
+        funnel.update(f"{one.persona.depth} {one.reason}" for one in refused)
+        return PersonaPart(name, len(trees), active, len(kept), len(refused), len(failed), truncated, dict(funnel))
 
     async def pid(self) -> int:
         return os.getpid()
 
 
-_Admitter = Any  # an async function of candidates; Ray's remote methods carry no types
+_Admitter = Callable[[Sequence[Candidate]], Awaitable[list[Verdict]]]
 
 
 class _ExactOnly:
@@ -133,16 +146,3 @@ class _ExactOnly:
         return (
             Verdict(one.persona_id) if holder == one.persona_id else Verdict(one.persona_id, Reason.EXACT, holder, 1.0)
         )
-
-
-class _WithinDocument:
-    """Scope `document`: an index for one document's pool, gone with it."""
-
-    def __init__(self, threshold: float, embedder: EmbedderClient) -> None:
-        self._threshold, self._embedder = threshold, embedder
-        self._index: PersonaIndex | None = None
-
-    async def admit(self, candidates: Sequence[Candidate]) -> list[Verdict]:
-        vectors = await self._embedder.encode([one.text for one in candidates])
-        self._index = self._index or PersonaIndex(self._threshold, vectors.shape[1])
-        return self._index.admit(candidates, vectors)

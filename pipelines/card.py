@@ -92,7 +92,7 @@ personas = load_dataset("parquet", data_files="personas/part-*.parquet", split="
 
 `messages` is in the chat format (`role`, `content`); `persona_generation_depth` says how far from the document the
 persona was found.
-{_sample(settings.folder)}
+{_sample(settings.folder)}{_funnel(counts)}
 ## Sources and limits
 
 Documents: {", ".join(f"`{path}`" for path in settings.documents.path)}. Their licences bind what is derived from them;
@@ -104,6 +104,16 @@ Do not train the models named above on this data round after round without fresh
 
 Run {manifest.run_id}.
 """
+
+
+def _funnel(counts: dict[str, Any]) -> str:
+    """What became of the personas that were proposed, layer by layer."""
+    rows = [row for row in counts.get("funnel") or [] if row["candidates"]]
+    if not rows:
+        return ""
+    names = list(rows[0])
+    lines = ["", "## Personas by depth", "", f"| {' | '.join(names)} |", f"|{'---:|' * len(names)}"]
+    return "\n".join([*lines, *(f"| {' | '.join(f'{row[name]:,}' for name in names)} |" for row in rows), ""])
 
 
 def _models(folder: Path) -> set[str]:

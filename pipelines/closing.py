@@ -14,6 +14,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from actors.logic.near_duplicates import Reason
+
 _SHOWN = 600
 
 
@@ -70,7 +72,10 @@ def _figures(counts: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
     yield "documents", number("documents") + _notes(counts, "unreadable", "repeated", "truncated")
     depth = counts.get("depth")
-    yield "personas", f"{number('personas')} (depth {depth}), {number('rejected')} near-duplicates refused"
+    yield (
+        "personas",
+        f"{number('personas')} (depth {depth}), {number('rejected')} near-duplicates refused{_stages(counts)}",
+    )
     yield "conversations", number("conversations")
     yield "failures", number("failures")
     yield "model calls", f"{number('calls')}, {number('prompt_tokens')} + {number('completion_tokens')} tokens"
@@ -97,3 +102,11 @@ def dialogue_lines(row: dict[str, Any]) -> Iterator[Text]:
 def _cut(text: str) -> str:
     text = " ".join(text.split())
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def _stages(counts: dict[str, Any]) -> str:
+    """ " (12 exact, 30 embedding)", over all depths."""
+    funnel = counts.get("funnel") or []
+    by_stage = {str(reason): sum(row.get(reason, 0) for row in funnel) for reason in Reason}
+    found = [f"{count:,} {stage}" for stage, count in by_stage.items() if count]
+    return f" ({', '.join(found)})" if found else ""

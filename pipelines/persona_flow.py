@@ -162,7 +162,7 @@ class _Flow:
         if part.halted:
             raise Halt(part.halted)
         counts = {name: value for name, value in asdict(part).items() if isinstance(value, int)}
-        self._manifest.personas.parts[part.name] = counts
+        self._manifest.personas.parts[part.name] = counts | part.funnel
         self._manifest.save(now=False)
         self._view.raise_fault()
         return True

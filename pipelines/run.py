@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from actors.logic.near_duplicates import ADMITTED, Reason
 from actors.logic.persona_call import PersonaCall
 from cluster.errors import Halt, UserError
 from cluster.keys import Endpoint
@@ -155,6 +156,16 @@ def totals(manifest: Manifest) -> dict[str, Any]:
         "depth": facts.get("growth", {}).get("depth"),
         "personas": manifest.personas.total("personas"),
         "rejected": manifest.personas.total("rejected"),
+        "funnel": funnel(manifest),
         "conversations": manifest.conversations.total("rows"),
         "failures": manifest.personas.total("failures") + manifest.conversations.total("failures"),
     }
+
+
+def funnel(manifest: Manifest) -> list[dict[str, int]]:
+    """For each depth how many candidates there were, how many each stage refused, and how many were admitted."""
+    rows: list[dict[str, int]] = []
+    for depth in range(1 + (manifest.facts.get("growth", {}).get("depth") or 0)):
+        counts = {stage: manifest.personas.total(f"{depth} {stage}") for stage in (*map(str, Reason), ADMITTED)}
+        rows.append({"depth": depth, "candidates": sum(counts.values()), **counts})
+    return rows

@@ -99,7 +99,7 @@ def services(settings: Settings, run_dir: Path, run_id: str, spent_before: float
     labels: dict[str, Labels] = {}
     try:
         meter = crew.start("meter", Meter, num_cpus=0)
-        embedders, deduper = _dedup(settings.personas.dedup, run_dir / "dedup", crew)
+        embedders, shards = _dedup(settings.personas.dedup, run_dir / "dedup", crew)
         targets, served = _with_embedded(endpoints(settings, labels), crew)
         broker = _broker(targets, limit, spent_before, run_dir, crew) if len(served) < len(targets) else None
         count = callers_needed(targets, settings.cluster.callers.min, settings.cluster.callers.max)
@@ -115,9 +115,9 @@ def services(settings: Settings, run_dir: Path, run_id: str, spent_before: float
             make = batch_chat_maker(wiring, run_id)
             batch_caller = crew.start("batch-caller", LLMCaller, make, meter, num_cpus=0.25, max_restarts=FOREVER)
         everybody = [*callers, *filter(None, [batch_caller])]
-        crew.wait(*[(name, "pid") for name in everybody], *[(name, "size") for name in [deduper] if name])
+        crew.wait(*[(name, "pid") for name in everybody], *[(name, "size") for name in shards])
         with watched_keys(settings, labels, broker.handle(), meter.handle()) if broker else nullcontext():
-            yield Services(crew, Links(callers, embedders, deduper, meter), served, batch_caller)
+            yield Services(crew, Links(callers, embedders, shards, meter), served, batch_caller)
         if batch_caller:
             with suppress(UserError):  # a caller that is down leaves it to the next one
                 crew.wait((batch_caller, "close"))
@@ -167,23 +167,27 @@ def _broker(
     return crew.start("broker", KeyBroker, crew.namespace, budget, limits, num_cpus=0, **LASTING)
 
 
-def _dedup(chosen: Dedup, folder: Path, crew: _Crew) -> tuple[list[Named], Named | None]:
+def _dedup(chosen: Dedup, folder: Path, crew: _Crew) -> tuple[list[Named], list[Named]]:
+    """Embedders, and the shards of the service, each with a log of its own."""
     if chosen.scope is Scope.NONE:
-        return [], None
+        return [], []
     embedders = [crew.start("embedder-0", Embedder, chosen.model, num_cpus=0.5, **LASTING)]
     if chosen.scope is Scope.DOCUMENT:
-        return embedders, None
-    arguments = (chosen.threshold, embedders, str(folder), chosen.model)
-    return embedders, crew.start("dedup", DedupService, *arguments, num_cpus=0.25, **LASTING)
+        return embedders, []
+    names = [Named(f"dedup-{number}", crew.namespace) for number in range(chosen.shards)]
+    for number, name in enumerate(names):
+        log = folder if len(names) == 1 else folder / f"shard-{number}"
+        arguments = (chosen.threshold, embedders, str(log), chosen.model, number, names)
+        crew.start(name.name, DedupService, *arguments, num_cpus=0.25, **LASTING)
+    return embedders, names
 
 
 @contextmanager
 def dedup_service(chosen: Dedup, folder: Path) -> Iterator[Named]:
-    """A dedup service by itself, whose log is in `folder`; `UserError` where its model cannot be loaded."""
+    """A dedup service of one shard, whose log is in `folder`; `UserError` where its model cannot be loaded."""
     crew = _Crew(f"populace-{uuid.uuid4().hex[:12]}")
     try:
-        _, service = _dedup(chosen, folder, crew)
-        assert service is not None
+        _, [service] = _dedup(chosen, folder, crew)
         crew.wait((service, "size"))
         yield service
     finally:

@@ -147,6 +147,7 @@ class Dedup(_Section):
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.9
     scope: Scope = Scope.CORPUS
     model: str | None = None
+    shards: Annotated[int, Field(strict=True, ge=1, le=1024)] = 1
 
 
 class Personas(_Section):

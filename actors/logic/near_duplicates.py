@@ -32,6 +32,9 @@ class Reason(StrEnum):
     EMBEDDING = "embedding"
 
 
+ADMITTED = "admitted"
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A persona that asks to be admitted."""
@@ -71,17 +74,17 @@ def decide(
     `within` is the n × n cosine matrix of the batch; `nearest_score` (n) and `nearest_id` (n) are each candidate's best
     neighbour among the personas kept before. A cosine ≥ `threshold` refuses.
     """
-    kept: list[int] = []
+    kept, count = np.empty(len(candidates), np.intp), 0
     verdicts: list[Verdict] = []
     for row, candidate in enumerate(candidates):
         score, neighbour = float(nearest_score[row]), nearest_id[row]
-        if kept:
-            best = kept[int(np.argmax(within[row, kept]))]
+        if count:
+            best = int(kept[np.argmax(within[row, kept[:count]])])
             if float(within[row, best]) > score:
                 score, neighbour = float(within[row, best]), candidates[best].persona_id
         if score >= threshold:
             verdicts.append(Verdict(candidate.persona_id, Reason.EMBEDDING, neighbour, min(score, 1.0)))
         else:
-            kept.append(row)
+            kept[count], count = row, count + 1
             verdicts.append(Verdict(candidate.persona_id))
     return verdicts

@@ -117,9 +117,10 @@ def test_a_model_that_answers_prose_ends_with_named_failures(tmp_path, model_ser
 
 
 @pytest.mark.slow
-def test_near_duplicates_are_refused_with_their_neighbour(tmp_path, model_server, joined, run_populace):
+@pytest.mark.parametrize(("scope", "shards"), [("document", 1), ("corpus", 1), ("corpus", 3)])
+def test_near_duplicates_are_refused_with_their_neighbour(scope, shards, tmp_path, model_server, joined, run_populace):
     server = model_server(alike=0.5)
-    personas = {"dedup": {"scope": "document", "threshold": 0.85}, "depth": 1}
+    personas = {"dedup": {"scope": scope, "threshold": 0.85, "shards": shards}, "depth": 1}
     config = write_config(tmp_path, server.base_url, write_corpus(tmp_path, 4), personas=personas, **joined)
     done = run_populace("personas", config, env=ENV)
     assert done.returncode == 0, done.stderr
@@ -128,4 +129,14 @@ def test_near_duplicates_are_refused_with_their_neighbour(tmp_path, model_server
     assert refused
     for row in refused:
         assert row["reason"] in ("exact", "embedding") and row["score"] >= 0.85
-        assert kept[row["neighbour_id"]]["document_id"] == row["document_id"]
+        near = kept[row["neighbour_id"]]
+        assert scope == "corpus" or near["document_id"] == row["document_id"]
+    funnel = metrics(tmp_path / "run")["funnel"]
+    for row in funnel:
+        here = [one["reason"] for one in refused if one["depth"] == row["depth"]]
+        admitted = [one for one in kept.values() if one["depth"] == row["depth"]]
+        assert (row["exact"], row["embedding"]) == (here.count("exact"), here.count("embedding"))
+        assert row["candidates"] == row["admitted"] + len(here) and row["admitted"] == len(admitted)
+    assert [row["depth"] for row in funnel] == [0, 1]
+    assert "## Personas by depth" in (tmp_path / "run" / "README.md").read_text()
+    assert "embedding)" in done.stdout

@@ -1,52 +1,42 @@
+import asyncio
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import faiss
 import numpy as np
 import pytest
+from geometry import SIZE, apart, at_cosine, candidate, candidates, groups, scattered, unit
 from numpy.typing import NDArray
 
+from actors.index import PersonaIndex
 from actors.logic.near_duplicates import Candidate, Reason, Verdict, decide, form_key
-from actors.persona_index import IndexLog, PersonaIndex
-from cluster.errors import Halt, UserError
+from actors.shard import Shard
 
-SIZE, THRESHOLD = 8, 0.9
-
-faiss.omp_set_num_threads(1)  # threads that spin for batches as small as these make a busy machine slow
+THRESHOLD = 0.9
 
 
-def candidate(number: int, text: str | None = None) -> Candidate:
-    return Candidate(f"{number:024x}", f"a person number {number}" if text is None else text)
+class Admission:
+    """A shard by itself, whose candidates come with their vectors."""
+
+    def __init__(self, index: PersonaIndex, threshold: float) -> None:
+        self._index, self._vectors = index, dict[str, NDArray[np.float32]]()
+        self._shard = Shard(0, threshold, index, self._encode, {}, ThreadPoolExecutor(1))
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    async def _encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.stack([self._vectors[text] for text in texts])
+
+    def admit(self, candidates: Sequence[Candidate], vectors: NDArray[np.float32]) -> list[Verdict]:
+        for one, vector in zip(candidates, vectors, strict=True):
+            self._vectors.setdefault(one.text, vector)
+        return asyncio.run(self._shard.admit(candidates))
 
 
-def candidates(*numbers: int) -> list[Candidate]:
-    return [candidate(number) for number in numbers]
-
-
-def unit(vectors: object) -> NDArray[np.float32]:
-    found = np.asarray(vectors, dtype=np.float32)
-    return found / np.linalg.norm(found, axis=-1, keepdims=True)
-
-
-def scattered(count: int, seed: int = 0, size: int = SIZE) -> NDArray[np.float32]:
-    return unit(np.random.default_rng(seed).normal(size=(count, size)))
-
-
-def apart(count: int) -> NDArray[np.float32]:
-    """Vectors at right angles to one another."""
-    return np.eye(SIZE, dtype=np.float32)[:count]
-
-
-def at_cosine(vector: NDArray[np.float32], cosine: float, seed: int = 1) -> NDArray[np.float32]:
-    """A unit vector at this cosine with `vector`, in a random direction from it."""
-    other = np.random.default_rng(seed).normal(size=vector.shape).astype(np.float32)
-    sideways = unit(other - (other @ vector) * vector)
-    return unit(cosine * vector + np.sqrt(1 - cosine**2) * sideways)
-
-
-def index(folder: Path | None = None, model: str = "m", size: int = SIZE) -> PersonaIndex:
-    return PersonaIndex(THRESHOLD, size, IndexLog(folder, model) if folder else None)
+def index(folder: Path | None = None, size: int = SIZE) -> Admission:
+    return Admission(PersonaIndex(size, folder, "m"), THRESHOLD)
 
 
 def admitted(verdicts: Sequence[Verdict]) -> list[int]:
@@ -133,13 +123,6 @@ def test_the_same_words_are_refused_as_exact_and_name_their_holder(together):
     else:
         verdicts = kept.admit(both[:1], vectors[:1]) + kept.admit(both[1:], vectors[1:])
     assert verdicts[1] == Verdict(both[1].persona_id, Reason.EXACT, both[0].persona_id, 1.0)
-    assert kept.exact(both[1]) == verdicts[1]
-
-
-def test_unknown_words_have_no_exact_verdict():
-    kept = index()
-    kept.admit(candidates(1), apart(1))
-    assert kept.exact(candidate(2)) is None
 
 
 def test_a_repeat_of_a_refused_one_names_the_kept_one_and_how_close_it_is():
@@ -210,14 +193,6 @@ def test_a_decision_needs_no_index():
 # --- against a slow and simple one
 
 
-def groups(count: int, each: int, seed: int = 0) -> NDArray[np.float32]:
-    """Vectors in groups, some of whose members are near-duplicates and some are not, in random order."""
-    rng = np.random.default_rng(seed)
-    centres = np.repeat(scattered(count, seed), each, axis=0)
-    spread = rng.choice([0.05, 0.1, 0.2], size=(count * each, 1))
-    return rng.permutation(unit(centres + spread * rng.normal(size=centres.shape)))
-
-
 class Simple:
     """The rules in plain words, one candidate at a time."""
 
@@ -257,7 +232,7 @@ def test_any_stream_of_batches_is_decided_as_one_by_one(seed):
     assert 15 < len(kept) < 120
 
 
-# --- the log
+# --- after a restart
 
 
 def fed(folder: Path, vectors: NDArray[np.float32], batch: int) -> list[Verdict]:
@@ -284,12 +259,11 @@ def test_a_restarted_index_decides_as_the_one_before_it(tmp_path):
 
 def test_what_was_admitted_before_a_restart_is_admitted_again_and_its_repeats_are_not(tmp_path):
     before = fed(tmp_path, groups(5, 4), 3)
+    holders, none = admitted(before), np.zeros((1, SIZE), np.float32)  # words that are known need no vector
     restarted = index(tmp_path)
-    assert [restarted.exact(candidate(number)).admitted for number in admitted(before)] == [True] * len(
-        admitted(before)
-    )
-    holder = admitted(before)[0]
-    assert restarted.exact(candidate(999, candidate(holder).text)).neighbour_id == candidate(holder).persona_id
+    assert all(restarted.admit(candidates(number), none)[0].admitted for number in holders)
+    [repeat] = restarted.admit([candidate(999, candidate(holders[0]).text)], none)
+    assert (repeat.reason, repeat.neighbour_id) == (Reason.EXACT, candidate(holders[0]).persona_id)
 
 
 def test_a_restart_changes_no_decision_at_the_very_threshold(tmp_path):
@@ -303,89 +277,3 @@ def test_a_restart_changes_no_decision_at_the_very_threshold(tmp_path):
     verdicts = unbroken.admit(later, second)
     assert restarted.admit(later, second) == verdicts
     assert 0 < len(admitted(verdicts)) < 100
-
-
-def test_each_life_of_a_writer_has_a_file_of_its_own_and_all_are_read(tmp_path):
-    for life in range(3):
-        index(tmp_path).admit(candidates(life), apart(3)[life : life + 1])
-    assert len(list(tmp_path.iterdir())) == 3
-    assert len(index(tmp_path)) == 3
-
-
-def test_an_index_that_admits_nothing_writes_nothing(tmp_path):
-    folder = tmp_path / "dedup"
-    assert index(folder).admit([], np.zeros((0, SIZE), np.float32)) == []
-    assert not folder.exists()
-
-
-@pytest.fixture(scope="module")
-def logged(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, int]:
-    """A log of two batches of five, and where the second begins."""
-    folder = tmp_path_factory.mktemp("log")
-    kept, vectors = index(folder), scattered(10, size=SIZE)
-    kept.admit(candidates(*range(5)), vectors[:5])
-    [path] = folder.iterdir()
-    first = path.stat().st_size
-    kept.admit(candidates(*range(5, 10)), vectors[5:])
-    return path.read_bytes(), first
-
-
-def test_what_is_answered_is_on_the_disk(logged):
-    whole, first = logged
-    assert 0 < first < len(whole)
-
-
-def torn_at(folder: Path, whole: bytes, cuts: range) -> Iterator[tuple[int, Path]]:
-    folder.mkdir()
-    for cut in cuts:
-        path = folder / "log-00001.arrows"
-        path.write_bytes(whole[:cut])
-        yield cut, path
-
-
-def test_a_torn_batch_costs_itself_alone_wherever_it_is_torn(tmp_path, logged):
-    whole, first = logged
-    for cut, _ in torn_at(tmp_path / "log", whole, range(first, len(whole))):
-        kept = index(tmp_path / "log")
-        assert len(kept) == 5, cut
-        assert all(kept.exact(one).admitted for one in candidates(*range(5)))
-    assert len(list((tmp_path / "log").iterdir())) == 1
-
-
-def test_a_log_torn_before_its_first_batch_is_empty(tmp_path, logged):
-    whole, first = logged
-    assert {len(index(tmp_path / "log")) for _ in torn_at(tmp_path / "log", whole, range(0, first, 5))} == {0}
-
-
-def test_after_a_torn_batch_a_new_writer_goes_on_and_nothing_is_lost(tmp_path, logged):
-    whole, first = logged
-    vectors = scattered(10, size=SIZE)
-    for cut, path in torn_at(tmp_path / "log", whole, range(first, len(whole), 31)):
-        index(path.parent).admit(candidates(*range(5, 10)), vectors[5:])
-        assert len(index(path.parent)) == 10, cut
-        (path.parent / "log-00002.arrows").unlink()
-
-
-@pytest.mark.parametrize(("model", "size"), [("other", SIZE), ("m", 4)])
-def test_a_log_of_another_model_or_dimension_is_refused_and_both_are_named(tmp_path, model, size):
-    index(tmp_path).admit(candidates(1), apart(1))
-    with pytest.raises(UserError) as refusal:
-        index(tmp_path, model, size)
-    message = str(refusal.value)
-    assert "personas.dedup.model" in message and "--fresh" in message and "\n" not in message
-    assert f"{model} ({size} components)" in message and f"m ({SIZE})" in message
-
-
-class FullLog(IndexLog):
-    """A log whose disk is full."""
-
-    def append(self, *_: object) -> None:
-        raise Halt("dedup: No space left on device")
-
-
-def test_what_the_log_did_not_take_is_not_kept(tmp_path):
-    kept = PersonaIndex(THRESHOLD, SIZE, FullLog(tmp_path, "m"))
-    with pytest.raises(Halt):
-        kept.admit(candidates(1), apart(1))
-    assert len(kept) == 0
-    assert kept.exact(candidate(1)) is None

@@ -1,0 +1,62 @@
+"""The sealed part of the index log: Arrow IPC files of 65,536 rows each, written whole and mapped into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from actors.index.rows import Rows, check_schema, from_batch, schema_of, to_batch
+from cluster.errors import UserError
+from cluster.files import atomic_path
+
+SEGMENT_ROWS = 65_536
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where a seal ended in the tail: the first `row` rows of its file `number`, and all of the files before it."""
+
+    number: int = 0
+    row: int = 0
+
+
+def write_segment(folder: Path, order: int, rows: Rows, through: Place, model: str) -> None:
+    """Segment number `order`, synced before it has its name; `through` is where in the tail its rows end."""
+    schema = schema_of(model, rows.vectors.shape[1], {"through": f"{through.number}:{through.row}"})
+    with (
+        atomic_path(_path(folder, order)) as path,
+        pa.OSFile(str(path), "wb") as sink,
+        pa.ipc.new_file(sink, schema) as writer,
+    ):
+        writer.write_batch(to_batch(rows, schema))
+
+
+def map_segment(folder: Path, order: int, model: str, dimension: int) -> tuple[Rows, Place]:
+    """Its rows, left on the disk, and where in the tail they ended. `UserError` where it is not as it was written."""
+    path = _path(folder, order)
+    try:
+        file = pa.ipc.open_file(pa.memory_map(str(path)))
+        check_schema(path, file.schema, model, dimension)
+        rows = from_batch(file.get_batch(0))
+        number, _, row = file.schema.metadata[b"through"].decode().partition(":")
+        through = Place(int(number), int(row))
+    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
+        reason = "is missing" if isinstance(error, FileNotFoundError) else "is damaged"
+        raise UserError(f"{path} {reason}; put it back from a copy, or start over with --fresh") from error
+    return rows, through
+
+
+def map_segments(folder: Path, model: str, dimension: int) -> Iterator[tuple[Rows, Place]]:
+    """Every segment in order, after what a killed writer left half written is removed."""
+    for stray in folder.glob(".segment-*.tmp"):
+        stray.unlink(missing_ok=True)
+    last = max((int(path.stem.partition("-")[2]) for path in folder.glob("segment-*.arrow")), default=-1)
+    for order in range(last + 1):
+        yield map_segment(folder, order, model, dimension)
+
+
+def _path(folder: Path, order: int) -> Path:
+    return folder / f"segment-{order:05}.arrow"

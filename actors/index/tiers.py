@@ -1,0 +1,78 @@
+"""Which kind of FAISS index holds how many vectors, and how such an index is made. Knows no log."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import cast
+
+import faiss
+
+
+class Kind(StrEnum):
+    """What an index keeps of a vector of d components."""
+
+    FLAT = "flat"  # all of it, 4 × d bytes, and looks at every one
+    SQ8 = "sq8"  # a byte a component, in inverted lists
+    PQ4 = "pq4"  # half a byte for four components, in inverted lists, scanned in registers
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """A kind of index and its number of inverted lists (0 for flat)."""
+
+    kind: Kind
+    lists: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.kind} with {self.lists:,} lists" if self.lists else str(self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Tiers:
+    """When an index moves up a rung, and what it must reach before it does.
+
+    From `flat_rows` on there are inverted lists, about 4·√rows of them (a power of two, so that a move comes with each
+    fourfold growth), of bytes up to `sq8_rows` and of half bytes beyond.
+    """
+
+    flat_rows: int = 200_000
+    sq8_rows: int = 20_000_000
+    recall: float = 0.99  # least share of probes whose nearest is found
+    most_searched: float = 0.25  # of the lists, to reach it
+    probes: int = 512
+    training_rows: int = 1 << 18  # at most, and at most 40 a list
+    unlisted_rows: int = 2048  # the latest rows, searched flat beside the lists until there are so many
+    snapshot_rows: int = 1 << 20  # added between two snapshots, at least
+
+    def rung(self, rows: int) -> Rung:
+        """The rung for so many rows."""
+        if rows < self.flat_rows:
+            return Rung(Kind.FLAT)
+        lists = 1 << max(0, round(math.log2(4 * math.sqrt(rows))))
+        return Rung(Kind.SQ8 if rows < self.sq8_rows else Kind.PQ4, lists)
+
+
+CANDIDATES = {Kind.SQ8: 8, Kind.PQ4: 16}
+"""How many rows an index of each kind is asked for, of which the nearest is found from the vectors themselves."""
+
+
+def new_index(rung: Rung, dimension: int) -> faiss.IndexIVF:
+    """An empty, untrained index by inner product."""
+    if rung.kind is Kind.SQ8:
+        return _made(dimension, f"IVF{rung.lists},SQ8")
+    components = next(size for size in (4, 2, 1) if dimension % size == 0)
+    return _made(dimension, f"IVF{rung.lists},PQ{dimension // components}x4fs")
+
+
+def rung_of(index: faiss.IndexIVF) -> Rung:
+    """The rung that an index was made for."""
+    kind = Kind.SQ8 if isinstance(index, faiss.IndexIVFScalarQuantizer) else Kind.PQ4
+    return Rung(kind, index.nlist)
+
+
+def _made(dimension: int, factory: str) -> faiss.IndexIVF:
+    index = cast(faiss.IndexIVF, faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT))
+    index.cp.min_points_per_centroid = 1  # 16 are few, and enough: the recall is measured
+    return index

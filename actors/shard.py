@@ -1,0 +1,282 @@
+"""One shard of the dedup service: admits or refuses at once and for good, also against what other shards decide now.
+
+A candidate's home is one shard, by its form; its vector is held against all. Of two near-duplicates that are decided
+at the same time at two homes exactly one is kept, by reservation before the look-up, as in two-phase locking:
+
+- A shard decides one batch at a time, in the order of asking. It reserves the batch under a ticket first, then probes
+  every shard. So of two batches at least one finds the other, kept or reserved.
+- A probe that finds a reservation with a lower ticket, or one that is being written, waits until that is settled and
+  probes again. One that finds a higher ticket challenges it and goes on: the holder waits for the challenger before it
+  writes, and probes again. All waits are for lower tickets or for writes, so none is for ever.
+
+Reservations are in memory alone: those of a shard that died are gone with it, as are its undecided batches, which are
+asked about again; what it admitted is in its log. Knows no Ray; peers may be other processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actors.logic.near_duplicates import Candidate, Reason, Verdict, decide, form_key
+
+BATCH = 1024  # candidates decided together at most: larger look-ups cost less each
+
+Vectors = NDArray[np.float32]
+T = TypeVar("T")
+
+
+class Index(Protocol):
+    """What is kept, as `PersonaIndex` holds it; one thread at a time."""
+
+    def exact(self, form: bytes) -> bytes | None: ...
+
+    def nearest(self, vectors: Vectors) -> tuple[Vectors, list[bytes]]: ...
+
+    def keep(self, ids: Sequence[bytes], forms: Sequence[bytes], vectors: Vectors) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Ticket:
+    """A batch under decision. Lower goes first; `moment` in nanoseconds, of clocks that need not agree."""
+
+    moment: int
+    shard: int
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """For each of n vectors the best cosine among the kept and its holder ("" where there is none), and the batch that
+    must be settled before the answer is final, if there is one."""
+
+    scores: Vectors
+    ids: list[str]
+    blocker: Ticket | None = None
+
+    def or_nearer(self, other: Nearest) -> Nearest:
+        nearer = other.scores > self.scores
+        ids = [theirs if better else ours for ours, theirs, better in zip(self.ids, other.ids, nearer, strict=True)]
+        return Nearest(np.maximum(self.scores, other.scores), ids)
+
+
+class Peer(Protocol):
+    """Another shard."""
+
+    async def probe(self, ticket: Ticket, vectors: Vectors) -> Nearest: ...
+
+    async def settled(self, ticket: Ticket) -> None: ...
+
+
+@dataclass(slots=True)
+class _Reserved:
+    ticket: Ticket
+    vectors: Vectors
+    challengers: list[Ticket] = field(default_factory=list)
+    is_written: bool = False
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(slots=True)
+class _Asked:
+    """One call of `admit`: its candidates, their forms, and the vectors of those whose form is not known."""
+
+    candidates: Sequence[Candidate]
+    forms: list[bytes]
+    vectors: asyncio.Task[dict[bytes, Vectors]]
+    verdicts: asyncio.Future[list[Verdict]]
+
+
+class Shard:
+    """Shard `number` over `index`, which only `thread` (one) touches. `encode` turns texts into unit vectors; `peers`
+    are all other shards by number."""
+
+    def __init__(
+        self,
+        number: int,
+        threshold: float,
+        index: Index,
+        encode: Callable[[Sequence[str]], Awaitable[Vectors]],
+        peers: Mapping[int, Peer],
+        thread: Executor,
+    ) -> None:
+        self._number, self._threshold, self._index = number, threshold, index
+        self._encode, self._peers, self._thread = encode, peers, thread
+        self._queue: deque[_Asked] = deque()
+        self._decider: asyncio.Task[None] | None = None
+        self._reserved: _Reserved | None = None
+        self._moment = 0
+
+    async def admit(self, candidates: Sequence[Candidate]) -> list[Verdict]:
+        """Verdicts in the order of `candidates`, which are decided after those of all earlier calls.
+
+        Texts whose form is known are not embedded. Asked again about the same persona, the answer is the same.
+        """
+        loop = asyncio.get_running_loop()
+        forms = [form_key(one.text) for one in candidates]
+        asked = _Asked(candidates, forms, loop.create_task(self._vectors(candidates, forms)), loop.create_future())
+        self._queue.append(asked)
+        if self._decider is None or self._decider.done():
+            self._decider = loop.create_task(self._decide_all())
+        return await asked.verdicts
+
+    async def hold(self, candidates: Sequence[Candidate]) -> None:
+        """Keep all of them, near-duplicates of each other too; only exact forms once."""
+        forms = [form_key(one.text) for one in candidates]
+        vectors = await self._vectors(candidates, forms)
+        ids = {form: one.persona_id for one, form in zip(candidates, forms, strict=True)}
+        new = [form for form, holder in zip(vectors, await self._holders(list(vectors)), strict=True) if holder is None]
+        await self._write([(ids[form], form, vectors[form]) for form in new])
+
+    async def probe(self, ticket: Ticket, vectors: Vectors) -> Nearest:
+        """What is kept here next to another shard's batch, which is held against the one that is decided here, too."""
+        blocker = None
+        mine = self._reserved
+        if mine and len(mine.vectors) and np.max(vectors @ mine.vectors.T, initial=-1.0) >= self._threshold:
+            if mine.is_written or mine.ticket < ticket:
+                blocker = mine.ticket
+            else:
+                mine.challengers.append(ticket)
+        scores, ids = await self._in_thread(self._index.nearest, vectors)
+        return Nearest(scores, [one.hex() for one in ids], blocker)
+
+    async def settled(self, ticket: Ticket) -> None:
+        """Returns when the batch of this ticket is decided, or unknown here."""
+        if self._reserved and self._reserved.ticket == ticket:
+            await self._reserved.settled.wait()
+
+    async def _vectors(self, candidates: Sequence[Candidate], forms: list[bytes]) -> dict[bytes, Vectors]:
+        """By form, for forms that nobody holds; as half-precision rounds them, which is how they are logged."""
+        texts = {form: one.text for one, form in zip(candidates, forms, strict=True)}
+        holders = await self._holders(list(texts))
+        unknown = [form for form, holder in zip(texts, holders, strict=True) if holder is None]
+        if not unknown:
+            return {}
+        vectors = await self._encode([texts[form] for form in unknown])
+        return dict(zip(unknown, vectors.astype(np.float16).astype(np.float32), strict=True))
+
+    async def _decide_all(self) -> None:
+        while self._queue:
+            batch = [self._queue.popleft()]
+            await asyncio.wait([batch[0].vectors])
+            while self._queue and self._queue[0].vectors.done() and _size(batch) < BATCH:
+                batch.append(self._queue.popleft())
+            good = [one for one in batch if not _has_failed(one)]
+            try:
+                verdicts = iter(await self._decide(good))
+            except BaseException as error:
+                for one in good:
+                    _set(one.verdicts, error=error)
+                if not isinstance(error, Exception):
+                    raise
+                continue
+            for one in good:
+                _set(one.verdicts, list(itertools.islice(verdicts, len(one.candidates))))
+
+    async def _decide(self, asked: Sequence[_Asked]) -> list[Verdict]:
+        """Verdicts on all candidates, those of the first call first."""
+        candidates = [one for call in asked for one in call.candidates]
+        forms = [form for call in asked for form in call.forms]
+        vectors: dict[bytes, Vectors] = {}
+        for call in reversed(asked):
+            vectors |= call.vectors.result()
+        holders = dict(zip(forms, await self._holders(forms), strict=True))
+        first = {form: one for one, form in reversed(list(zip(candidates, forms, strict=True)))}
+        fresh = [form for form in dict.fromkeys(forms) if holders[form] is None]
+        decided = await self._decide_fresh([first[form] for form in fresh], fresh, [vectors[form] for form in fresh])
+        return [
+            _known(one, holder.hex()) if (holder := holders[form]) else _echo(one, decided[form])
+            for one, form in zip(candidates, forms, strict=True)
+        ]
+
+    async def _decide_fresh(
+        self, candidates: Sequence[Candidate], forms: Sequence[bytes], rows: Sequence[Vectors]
+    ) -> dict[bytes, Verdict]:
+        if not forms:
+            return {}
+        vectors = np.stack(rows)
+        self._moment = max(time.time_ns(), self._moment + 1)
+        self._reserved = mine = _Reserved(Ticket(self._moment, self._number), vectors)
+        try:
+            nearest = await self._nearest_of_all(mine)
+            mine.is_written = True
+            within = await self._in_thread(lambda: vectors @ vectors.T)
+            verdicts = decide(candidates, within, nearest.scores, nearest.ids, self._threshold)
+            kept = [at for at, one in enumerate(verdicts) if one.admitted]
+            await self._write([(candidates[at].persona_id, forms[at], vectors[at]) for at in kept])
+        finally:
+            self._reserved = None
+            mine.settled.set()
+        return dict(zip(forms, verdicts, strict=True))
+
+    async def _nearest_of_all(self, mine: _Reserved) -> Nearest:
+        """Final once it returns: nothing is left to wait for, here or elsewhere."""
+        scores, ids = await self._in_thread(self._index.nearest, mine.vectors)
+        nearest = Nearest(scores, [one.hex() for one in ids])
+        ask = set(self._peers)
+        while ask:
+            numbers = sorted(ask)
+            answers = await asyncio.gather(*(self._peers[one].probe(mine.ticket, mine.vectors) for one in numbers))
+            for answer in answers:
+                nearest = nearest.or_nearer(answer)
+            waits = [answer.blocker for answer in answers if answer.blocker] + mine.challengers
+            mine.challengers = []
+            await asyncio.gather(*(self._peers[one.shard].settled(one) for one in waits))
+            ask = {one.shard for one in [*waits, *mine.challengers]}
+        return nearest
+
+    async def _holders(self, forms: Sequence[bytes]) -> list[bytes | None]:
+        return await self._in_thread(lambda: [self._index.exact(form) for form in forms])
+
+    async def _write(self, kept: Sequence[tuple[str, bytes, Vectors]]) -> None:
+        if kept:
+            ids, forms, vectors = zip(*kept, strict=True)
+            await self._in_thread(self._index.keep, [bytes.fromhex(one) for one in ids], forms, np.stack(vectors))
+
+    async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
+        """The index is for one thread, and not for the one that answers."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+
+def _size(batch: Sequence[_Asked]) -> int:
+    return sum(len(one.candidates) for one in batch)
+
+
+def _has_failed(asked: _Asked) -> bool:
+    """Whether its vectors could not be had; who asked is told."""
+    error = asked.vectors.exception()
+    if error is not None:
+        _set(asked.verdicts, error=error)
+    return error is not None
+
+
+def _set(future: asyncio.Future[T], value: T | None = None, error: BaseException | None = None) -> None:
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(value)  # type: ignore[arg-type]
+
+
+def _known(candidate: Candidate, holder: str) -> Verdict:
+    if holder == candidate.persona_id:
+        return Verdict(candidate.persona_id)
+    return Verdict(candidate.persona_id, Reason.EXACT, holder, 1.0)
+
+
+def _echo(candidate: Candidate, first: Verdict) -> Verdict:
+    """The verdict on another candidate of the same form as the one that was decided."""
+    if first.persona_id == candidate.persona_id:
+        return first
+    if first.admitted:
+        return Verdict(candidate.persona_id, Reason.EXACT, first.persona_id, 1.0)
+    return Verdict(candidate.persona_id, first.reason, first.neighbour_id, first.score)
