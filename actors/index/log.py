@@ -22,9 +22,9 @@ class IndexLog:
     """Rows in the order of `append`, read by position (0 … n−1), which a restart keeps.
 
     A segment's rows stay on the disk and are mapped; the tail's, fewer than 65,536 and the last batch, are in memory,
-    44 + 2 × d bytes each. A torn tail (the writer was killed) ends before what was not acknowledged; a crash between
-    the steps of a seal neither loses nor doubles a row, since each segment says where in the tail it ends. One thread
-    appends; any may read. Without a folder all rows are in memory alone.
+    28 + 2 × d bytes each and room for as many more. A torn tail (the writer was killed) ends before what was not
+    acknowledged; a crash between the steps of a seal neither loses nor doubles a row, since each segment says where in
+    the tail it ends. One thread appends; any may read. Without a folder all rows are in memory alone.
     """
 
     def __init__(self, folder: Path | None, model: str, dimension: int) -> None:
