@@ -23,8 +23,8 @@ from cluster.errors import UserError
 class PersonaIndex:
     """Exact-form and cosine look-up over kept personas, up to some 10⁸ of d components in a folder.
 
-    In memory: 16 to 32 bytes a persona for its form, and for its vector 4 × d bytes at first, d + 8 from 2·10⁵
-    personas on and d ÷ 8 + 8 from 2·10⁷ on; on disk 2 × d + 28, and the index again. Without a folder nothing is
+    In memory: 16 to 32 bytes a persona for its form, and for its vector 4 × d bytes at first and d ÷ 8 + 8 from 2·10⁵
+    personas on (each up to twice, as arrays grow); on disk 2 × d + 28, and the index again. Without a folder nothing is
     written, and ids, forms and half-precision vectors are in memory too.
     """
 

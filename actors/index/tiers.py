@@ -34,11 +34,12 @@ class Tiers:
     """When an index moves up a rung, and what it must reach before it does.
 
     From `flat_rows` on there are inverted lists, about 4·√rows of them (a power of two, so that a move comes with each
-    fourfold growth), of bytes up to `sq8_rows` and of half bytes beyond.
+    fourfold growth), of bytes up to `sq8_rows` and of half bytes beyond. There is no tier of bytes by default: at 10⁶
+    rows half bytes find as much, fourteen times as fast (tests/benchmarks/index.py).
     """
 
     flat_rows: int = 200_000
-    sq8_rows: int = 20_000_000
+    sq8_rows: int = 0
     recall: float = 0.99  # least share of probes whose nearest is found
     most_searched: float = 0.25  # of the lists, to reach it
     probes: int = 512

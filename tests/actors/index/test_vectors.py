@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 SIZE, COUNT = 32, 6000
 TIERS = {
     Kind.FLAT: Tiers(),
-    Kind.SQ8: Tiers(flat_rows=1000, unlisted_rows=300, probes=200),
+    Kind.SQ8: Tiers(flat_rows=1000, sq8_rows=10**6, unlisted_rows=300, probes=200),
     Kind.PQ4: Tiers(flat_rows=1000, sq8_rows=1000, unlisted_rows=300, probes=200),
 }
 
@@ -100,7 +100,7 @@ def test_rows_are_found_at_once_while_higher_tiers_are_built_and_taken_up():
 
 def test_rows_unlike_those_that_the_lists_were_trained_on_are_found_too():
     kept = IndexLog(None, "m", SIZE)
-    tiers = Tiers(flat_rows=2000, unlisted_rows=300)
+    tiers = Tiers(flat_rows=2000, sq8_rows=10**6, unlisted_rows=300)
     append(kept, unit(scattered(2000, 1, SIZE) + 3 * scattered(1, 2, SIZE)))
     index = VectorIndex(kept, tiers)
     later, queries = planted(4000, 300, SIZE)
@@ -154,9 +154,8 @@ def test_every_dimension_has_its_tiers(size):
     [
         (0, Rung(Kind.FLAT)),
         (199_999, Rung(Kind.FLAT)),
-        (200_000, Rung(Kind.SQ8, 2048)),
-        (1_000_000, Rung(Kind.SQ8, 4096)),
-        (19_999_999, Rung(Kind.SQ8, 16_384)),
+        (200_000, Rung(Kind.PQ4, 2048)),
+        (1_000_000, Rung(Kind.PQ4, 4096)),
         (20_000_000, Rung(Kind.PQ4, 16_384)),
         (10**8, Rung(Kind.PQ4, 32_768)),
     ],
@@ -262,7 +261,7 @@ def test_a_snapshot_of_another_log_is_left_out(stored, tmp_path, caplog):
 
 def test_a_snapshot_is_taken_again_after_so_many_rows_and_replaces_the_one_before(tmp_path):
     vectors = planted(9000, 1, SIZE)[0]
-    tiers = Tiers(flat_rows=1000, unlisted_rows=300, probes=100, snapshot_rows=600)
+    tiers = Tiers(flat_rows=1000, sq8_rows=10**6, unlisted_rows=300, probes=100, snapshot_rows=600)
     index = fed(tmp_path, vectors[:2000], tiers)
     [first] = snapshots(tmp_path)
     index.close()
@@ -274,7 +273,7 @@ def test_a_snapshot_is_taken_again_after_so_many_rows_and_replaces_the_one_befor
 
 
 def test_a_snapshot_that_the_disk_refuses_is_warned_of_and_missed_by_nobody(small_disk, caplog):
-    tiers = Tiers(flat_rows=1000, probes=100)
+    tiers = Tiers(flat_rows=1000, sq8_rows=10**6, probes=100)
     vectors, queries = planted(8000, 20, SIZE)
     fed(small_disk, vectors, Tiers()).close()
     (small_disk / "ballast").write_bytes(b"\0" * 150_000)
