@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actors.embedder import DEFAULT_MODEL, EmbedderClient
+from actors.embedder import EmbedderClient
+from actors.encoder import DEFAULT_MODEL
 from actors.index import PersonaIndex
 from actors.logic.near_duplicates import Candidate, Verdict, form_key
 from actors.shard import Nearest, Shard, Ticket

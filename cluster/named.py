@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
+from ray.exceptions import RayTaskError
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +26,10 @@ class Named:
 def start(kind: type, named: Named, *arguments: Any, **options: Any) -> Any:
     """Start an actor of class `kind` under its name; ends with the driver, or when it is killed."""
     return ray.remote(kind).options(name=named.name, namespace=named.namespace, **options).remote(*arguments)
+
+
+def as_raised(error: Exception) -> Exception:
+    """The error as an actor raised it; Ray wraps it anew in each actor that it passes."""
+    while isinstance(error, RayTaskError) and isinstance(error.cause, Exception):
+        error = error.cause
+    return error

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from cluster.errors import UserError
 from cluster.keys import Endpoint, Secret
-from pipelines.settings import EndpointSettings, Settings
+from pipelines.settings import Asked, Dedup, EndpointSettings, Settings
 from pipelines.wrong_settings import near
 
 Labels = dict[str, str]
 """What each key of an endpoint is called in messages, and by the fleet: the place where it was first found."""
 
 
-def resolve_keys(endpoint: EndpointSettings, name: str, labels: Labels | None = None) -> list[tuple[str, Secret]]:
+def resolve_keys(endpoint: Asked, name: str, labels: Labels | None = None) -> list[tuple[str, Secret]]:
     """The endpoint's keys by what they are called, each once, new ones added to `labels`; `UserError` naming the
     variable or file that holds none."""
     labels = {} if labels is None else labels
@@ -81,6 +81,14 @@ def endpoints(settings: Settings, labels: dict[str, Labels] | None = None) -> li
         )
         for name, one in named
     ]
+
+
+def embedding_endpoint(chosen: Dedup) -> Endpoint | None:
+    """Where vectors come from, if not from a model on this machine."""
+    name = "personas.dedup.endpoint"
+    if (one := chosen.endpoint) is None:
+        return None
+    return Endpoint(name, one.base_url, one.model, resolve_keys(one, name))
 
 
 def key_files(endpoint: EndpointSettings) -> list[Path]:

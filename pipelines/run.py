@@ -16,7 +16,7 @@ from cluster.keys import Endpoint
 from cluster.manifest import Manifest
 from cluster.spending import worst_cost
 from pipelines.batching import check_batches, check_under_way, warnings
-from pipelines.endpoints import endpoints
+from pipelines.endpoints import embedding_endpoint, endpoints
 from pipelines.preflight import check
 from pipelines.run_folder import open_run
 from pipelines.settings import Settings, document_characters
@@ -61,6 +61,8 @@ def run(
         if stages.personas and not manifest.personas.done:
             _pays_for_a_call(settings, targets)
         report = check(targets)
+        if (embeds := embedding_endpoint(settings.personas.dedup)) and stages.personas and not manifest.personas.done:
+            check([embeds])
         check_batches(targets)
         for warning in [*report.warnings, *warnings(settings)]:
             console.print(f"[yellow]warning[/] {warning}", highlight=False, soft_wrap=True)

@@ -110,6 +110,10 @@ def lasting(settings: Settings) -> dict[str, Any]:
     for section in ("documents", "personas", "conversations"):
         _flatten(section, getattr(settings, section).model_dump(mode="json"), flat)
     del flat["conversations.count"]  # may grow: what is added is made
+    del flat["personas.dedup.backend"]  # makes the same vectors
+    endpoint = settings.personas.dedup.endpoint
+    flat = {name: value for name, value in flat.items() if not name.startswith("personas.dedup.endpoint.")}
+    flat["personas.dedup.endpoint"] = f"{endpoint.model} at {endpoint.base_url}" if endpoint else None
     return flat
 
 

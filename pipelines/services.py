@@ -14,25 +14,32 @@ import ray
 from ray.exceptions import ActorUnavailableError, RayActorError, RayTaskError
 
 from actors.dedup_service import DedupService
-from actors.embedder import Embedder
+from actors.embedder import Embedder, EndpointEmbedder
+from actors.embedder_pool import EmbedderPool
+from actors.encoder import DEFAULT_MODEL, Encoding
 from actors.llm_caller import LLMCaller
+from actors.logic.demand import Demand
 from actors.logic.growth import GrowthRule
 from actors.logic.near_duplicates import Scope
 from actors.persona_pool import Links, PersonaPool
-from cluster.errors import Halt, UserError
+from cluster.errors import Halt, PopulaceError, UserError
 from cluster.key_broker import Budget, KeyBroker
 from cluster.keys import Endpoint, Secret, key_limits
 from cluster.meter import Meter
-from cluster.named import Named, start
+from cluster.named import Named, as_raised, start
 from pipelines.batching import batches_dialogues, batches_personas
 from pipelines.chat_making import Wiring, batch_chat_maker, chat_maker
-from pipelines.endpoints import Labels, endpoints
+from pipelines.endpoints import Labels, embedding_endpoint, endpoints
 from pipelines.key_watch import watched_keys
-from pipelines.settings import EMBEDDED, Dedup, Settings
+from pipelines.settings import EMBEDDED, Dedup, Embedders, Settings
 
 FOREVER = -1
 _RESTART_S = 60.0
 LASTING = {"max_restarts": FOREVER, "max_task_retries": FOREVER}
+_MOST_EMBEDDERS = 8
+_EMBEDDER_IDLE_S = 60.0
+_GPU_SHARE = 0.1
+_EMBEDDING_CALLS = 8  # at once, to an endpoint of embeddings
 _CALLER_SHARE = 256  # requests in flight that one caller process drives well
 
 
@@ -99,7 +106,8 @@ def services(settings: Settings, run_dir: Path, run_id: str, spent_before: float
     labels: dict[str, Labels] = {}
     try:
         meter = crew.start("meter", Meter, num_cpus=0)
-        embedders, shards = _dedup(settings.personas.dedup, run_dir / "dedup", crew)
+        chosen, folder = settings.personas.dedup, run_dir / "dedup"
+        embedders, shards = _dedup(chosen, folder, settings.cluster.embedders, crew, meter)
         targets, served = _with_embedded(endpoints(settings, labels), crew)
         broker = _broker(targets, limit, spent_before, run_dir, crew) if len(served) < len(targets) else None
         count = callers_needed(targets, settings.cluster.callers.min, settings.cluster.callers.max)
@@ -115,7 +123,8 @@ def services(settings: Settings, run_dir: Path, run_id: str, spent_before: float
             make = batch_chat_maker(wiring, run_id)
             batch_caller = crew.start("batch-caller", LLMCaller, make, meter, num_cpus=0.25, max_restarts=FOREVER)
         everybody = [*callers, *filter(None, [batch_caller])]
-        crew.wait(*[(name, "pid") for name in everybody], *[(name, "size") for name in shards])
+        ready = [(name, "dimension") for name in dict.fromkeys(embedders)]
+        crew.wait(*[(name, "pid") for name in everybody], *ready, *[(name, "size") for name in shards])
         with watched_keys(settings, labels, broker.handle(), meter.handle()) if broker else nullcontext():
             yield Services(crew, Links(callers, embedders, shards, meter), served, batch_caller)
         if batch_caller:
@@ -144,8 +153,8 @@ class _Crew:
             try:
                 return list(ray.get([getattr(self._handles[name], method).remote() for name, method in asked]))
             except RayTaskError as error:
-                if isinstance(error.cause, UserError):
-                    raise UserError(str(error.cause)) from None
+                if isinstance(raised := as_raised(error), PopulaceError):
+                    raise raised from None
                 raise
             except RayActorError as error:
                 if not isinstance(error, ActorUnavailableError) or time.monotonic() > deadline:
@@ -167,17 +176,20 @@ def _broker(
     return crew.start("broker", KeyBroker, crew.namespace, budget, limits, num_cpus=0, **LASTING)
 
 
-def _dedup(chosen: Dedup, folder: Path, crew: _Crew) -> tuple[list[Named], list[Named]]:
+def _dedup(
+    chosen: Dedup, folder: Path, bounds: Embedders, crew: _Crew, meter: Named | None = None
+) -> tuple[list[Named], list[Named]]:
     """Embedders, and the shards of the service, each with a log of its own."""
     if chosen.scope is Scope.NONE:
         return [], []
-    embedders = [crew.start("embedder-0", Embedder, chosen.model, num_cpus=0.5, **LASTING)]
+    encoding = _encoding(chosen)
+    embedders = _embedders(bounds, encoding, crew, meter)
     if chosen.scope is Scope.DOCUMENT:
         return embedders, []
     names = [Named(f"dedup-{number}", crew.namespace) for number in range(chosen.shards)]
     for number, name in enumerate(names):
         log = folder if len(names) == 1 else folder / f"shard-{number}"
-        arguments = (chosen.threshold, embedders, str(log), chosen.model, number, names)
+        arguments = (chosen.threshold, embedders, str(log), encoding.space, number, names)
         crew.start(name.name, DedupService, *arguments, num_cpus=0.25, **LASTING)
     return embedders, names
 
@@ -187,11 +199,40 @@ def dedup_service(chosen: Dedup, folder: Path) -> Iterator[Named]:
     """A dedup service of one shard, whose log is in `folder`; `UserError` where its model cannot be loaded."""
     crew = _Crew(f"populace-{uuid.uuid4().hex[:12]}")
     try:
-        _, [service] = _dedup(chosen, folder, crew)
+        _, [service] = _dedup(chosen, folder, Embedders(), crew)
         crew.wait((service, "size"))
         yield service
     finally:
         crew.dismiss()
+
+
+def _encoding(chosen: Dedup) -> Encoding:
+    return Encoding(chosen.model or DEFAULT_MODEL, chosen.backend, chosen.precision, embedding_endpoint(chosen))
+
+
+def embedder_bounds(chosen: Embedders, cores: float) -> tuple[int, int]:
+    """The least and the most embedders that a cluster of so many cores has, where no maximum is set: half of them are
+    for the others."""
+    return chosen.min, chosen.max or max(chosen.min, min(_MOST_EMBEDDERS, int(cores) // 2))
+
+
+def _embedders(bounds: Embedders, encoding: Encoding, crew: _Crew, meter: Named | None) -> list[Named]:
+    """Whom to send texts to, as often as calls may be under way there."""
+    if encoding.endpoint:
+        asker = crew.start("embedder-0", EndpointEmbedder, encoding, meter, num_cpus=0.25, **LASTING)
+        return [asker] * _EMBEDDING_CALLS
+    low, high = embedder_bounds(bounds, ray.cluster_resources().get("CPU", 1))
+    options = {"num_cpus": 0.5, "num_gpus": _gpu_share(), **LASTING}
+    if high == 1:
+        return [crew.start("embedder-0", Embedder, encoding, **options)]
+    demand = Demand(low, high, _EMBEDDER_IDLE_S)
+    pool = crew.start("embedders", EmbedderPool, crew.namespace, encoding, demand, options, num_cpus=0, **LASTING)
+    return [pool] * 2 * high  # so that the next texts of each are there when it is done
+
+
+def _gpu_share() -> float:
+    """Of a GPU that is free; without one the processor does it."""
+    return _GPU_SHARE if ray.available_resources().get("GPU", 0) >= 1 else 0
 
 
 def _with_embedded(targets: list[Endpoint], crew: _Crew) -> tuple[list[Endpoint], list[str]]:

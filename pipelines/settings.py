@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from actors.encoder import Backend, Precision
 from actors.logic.dialogue import Context
 from actors.logic.near_duplicates import Scope
 from actors.logic.persona import Granularity
@@ -54,10 +55,29 @@ class PriceSettings(ModelPriceSettings):
     models: dict[str, ModelPriceSettings] = {}
 
 
-class EndpointSettings(_Section):
+class Asked(_Section):
+    """What is reached over HTTP."""
+
     base_url: str
     model: str
     keys: list[str] = []
+
+    @field_validator("base_url")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return value.rstrip("/")
+
+    @field_validator("keys")
+    @classmethod
+    def _never_in_the_clear(cls, value: list[str]) -> list[str]:
+        if not all(key.startswith(("env:", "file:")) for key in value):
+            raise ValueError("must be 'env:NAME' or 'file:PATH', not the key itself")
+        return list(dict.fromkeys(value))
+
+
+class EndpointSettings(Asked):
     requests_per_minute: Annotated[float, Field(gt=0)] | None = None
     tokens_per_minute: Annotated[float, Field(gt=0)] | None = None
     max_concurrency: Annotated[int, Field(strict=True, ge=1)] = 256
@@ -86,13 +106,6 @@ class EndpointSettings(_Section):
         if self.batch and self.base_url == EMBEDDED:
             raise ValueError("has batch: true, but the embedded model makes no batches; leave it out")
         return self
-
-    @field_validator("keys")
-    @classmethod
-    def _never_in_the_clear(cls, value: list[str]) -> list[str]:
-        if not all(key.startswith(("env:", "file:")) for key in value):
-            raise ValueError("must be 'env:NAME' or 'file:PATH', not the key itself")
-        return list(dict.fromkeys(value))
 
 
 class Llm(_Section):
@@ -143,11 +156,28 @@ class Llm(_Section):
         return lines
 
 
+class EmbeddingEndpointSettings(Asked):
+    """A `/v1/embeddings` in place of a model on this machine."""
+
+
 class Dedup(_Section):
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.9
     scope: Scope = Scope.CORPUS
     model: str | None = None
     shards: Annotated[int, Field(strict=True, ge=1, le=1024)] = 1
+    backend: Backend = Backend.TORCH
+    precision: Precision = Precision.FLOAT32
+    endpoint: EmbeddingEndpointSettings | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Dedup:
+        if self.precision is Precision.INT8 and self.backend is not Backend.ONNX:
+            raise ValueError("has precision: int8, which only backend: onnx has; set that, or leave it out")
+        if self.endpoint and self.model:
+            raise ValueError("has a model and an endpoint; the endpoint's model is endpoint.model, so leave model out")
+        if self.endpoint and (self.backend, self.precision) != (Backend.TORCH, Precision.FLOAT32):
+            raise ValueError("has an endpoint, which has a backend and a precision of its own; leave them out")
+        return self
 
 
 class Personas(_Section):
@@ -181,9 +211,23 @@ class Callers(_Section):
         return self
 
 
+class Embedders(_Section):
+    """Processes that embed, of one core and some 650 MB each."""
+
+    min: Annotated[int, Field(strict=True, ge=1)] = 1
+    max: Annotated[int, Field(strict=True, ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Embedders:
+        if self.max and self.max < self.min:
+            raise ValueError(f"max must be at least min, got max {self.max} and min {self.min}")
+        return self
+
+
 class Cluster(_Section):
     address: str | None = None
     callers: Callers = Callers()
+    embedders: Embedders = Embedders()
     pools: Annotated[int, Field(strict=True, ge=1)] = 1
 
 

@@ -31,7 +31,8 @@ QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "HF_HUB_OFFLINE": "1", "NO_COLOR": "1",
 QUIET |= {"RAY_worker_niceness": "0"}  # where much else runs, Ray's own 15 starves the workers
 _MARK = "POPULACE_STARTED_BY_TEST"
 AWS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_EC2_METADATA_DISABLED": "true"}
-_ACTORS = ("Meter", "KeyBroker", "LLMCaller", "PersonaPool", "MapWorker", "Embedder", "DedupService", "ModelServer")
+_ACTORS = ("Meter", "KeyBroker", "LLMCaller", "PersonaPool", "MapWorker", "DedupService", "ModelServer")
+_ACTORS += ("Embedder", "EndpointEmbedder")
 
 
 @pytest.fixture

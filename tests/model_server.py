@@ -5,9 +5,10 @@
 prints one line, `{"port": …, "base_url": …, "pid": …}`, and then nothing. Binds 127.0.0.1, and dies with the thread
 that started it (Linux). Knows nothing of populace: it sees requests alone.
 
-Served: `POST /v1/chat/completions`, `GET /v1/models` and `/v1/models/NAME`, `/v1/files` and `/v1/batches` (see
-`batch_provider.py`), `GET` and `POST /control` (read and change `Options`, JSON), `POST /control/reset` (forget counts,
-log and batches), `GET /control/stats`, `GET /control/log?offset=0&limit=10000` (a JSON object per line).
+Served: `POST /v1/chat/completions`, `POST /v1/embeddings` (see `embedding_answers.py`), `GET /v1/models` and
+`/v1/models/NAME`, `/v1/files` and `/v1/batches` (see `batch_provider.py`), `GET` and `POST /control` (read and change
+`Options`, JSON), `POST /control/reset` (forget counts, log and batches), `GET /control/stats`,
+`GET /control/log?offset=0&limit=10000` (a JSON object per line).
 
 An answer is a function of messages, seed and response_format, in any process and order. A fault is chosen by, in this
 order: who asks (`keys`, `dying`), what is asked (`models`, `refuse`, `marker`), when (`storm`, `rpm`, `tpm`), the how
@@ -38,6 +39,7 @@ from typing import Any
 from aiohttp import web
 from batch_provider import ENDINGS, BatchProvider
 from batch_provider import FAULTS as BATCH_FAULTS
+from embedding_answers import AskedVectors
 
 try:
     from uvloop import run as run_loop
@@ -62,6 +64,10 @@ NAMED_FAULTS = (
     "sloppy",  # JSON with words around it and commas where none belong
     "misfit",  # JSON of another shape than was asked for
     "short",  # arrays half as long as asked for
+    "few_vectors",  # embeddings: one too few, of a component too few, not numbers, out of order
+    "thin_vectors",
+    "nan_vectors",
+    "mixed_vectors",
     "slow",  # `slow_s` more latency
     "hang",  # no answer for `hang_s`
     "gemini_key",  # what providers say in their own words, see `_IN_OTHER_WORDS`
@@ -362,11 +368,13 @@ class Truth:
 
 @dataclass(slots=True)
 class Call:
-    """One chat request on its way through the server. `item` is the hash of its body, whatever the order of fields."""
+    """One request on its way through the server, read by `reads`. `item` is the hash of its body; of a chat, whatever
+    the order of fields."""
 
     arrived: float
     key: str
     ledger: Ledger
+    reads: type
     item: int = 0
     model: str = ""
     status: int = 200
@@ -398,6 +406,8 @@ class ModelServer:
             if request.method != "POST":
                 return _error(405, "use POST")
             return await self._chat(request)
+        if path == "/v1/embeddings" and request.method == "POST":
+            return await self._chat(request, AskedVectors)
         if path == "/v1/models" or path.startswith("/v1/models/"):
             return self._models(request, path.removeprefix("/v1/models").removeprefix("/"))
         if path.startswith(("/v1/files", "/v1/batches")):
@@ -406,11 +416,11 @@ class ModelServer:
             return await self._control(request, path)
         return _error(404, f"no such path: {path}")
 
-    async def _chat(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _chat(self, request: web.BaseRequest, reads: type | None = None) -> web.StreamResponse:
         raw = await request.read()
         truth, now = self.truth, time.monotonic()
         key = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        call = Call(now, key, truth.ledger(key))
+        call = Call(now, key, truth.ledger(key), reads or Asked)
         call.ledger.arrive(now, self.options.window_s)
         truth.in_flight += 1
         truth.peak_in_flight = max(truth.peak_in_flight, truth.in_flight)
@@ -451,7 +461,7 @@ class ModelServer:
 
     def _answer_in_batch(self, key: str, raw: bytes) -> tuple[int, bytes]:
         """Status and body of one request of a batch; it is counted like every other."""
-        call = Call(time.monotonic(), key, self.truth.ledger(key))
+        call = Call(time.monotonic(), key, self.truth.ledger(key), Asked)
         made = self._made(raw, call)
         if isinstance(made, bytes) and (call.fault.isdigit() or call.fault in _UNUSABLE):
             made = self._refuse(call, call.fault if call.fault.isdigit() else "500")
@@ -475,7 +485,7 @@ class ModelServer:
         if fault := self._death(call):
             return self._refuse(call, fault)
         try:
-            asked = Asked(raw)
+            asked = call.reads(raw)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             call.item = _short_hash(raw)
             return self._refuse(call, "400", f"no chat request: {error!r}")

@@ -36,7 +36,8 @@ import ray
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from actors.dedup_service import DedupClient, DedupService
-from actors.embedder import DEFAULT_MODEL, SentenceTransformerEncoder
+from actors.encoder import DEFAULT_MODEL, Encoding
+from actors.local_encoder import LocalEncoder
 from actors.logic.near_duplicates import Candidate, Verdict
 from cluster.named import Named, start
 
@@ -215,7 +216,7 @@ def main() -> None:
     draw = random.Random(0)
     made, groups = texts(options.texts, draw)
     began = time.process_time()
-    vectors = SentenceTransformerEncoder().encode(made)
+    vectors = LocalEncoder(Encoding()).encode(made)
     embedding_s = time.process_time() - began
     asked = [Candidate(f"{row:024x}", made[row]) for row in order(groups, draw)]
     ray.init("local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR")

@@ -80,9 +80,9 @@ def refusal(folder: Path, *overrides: str, fresh: bool = False) -> str:
     return str(caught.value)
 
 
-def begun(folder: Path, laps: int = 1) -> None:
+def begun(folder: Path, laps: int = 1, overrides: tuple[str, ...] = ()) -> None:
     """A run that has made a persona part and, in `laps` rounds, a part of conversations."""
-    with open_run(settings(folder), "populace run") as manifest:
+    with open_run(settings(folder, *overrides), "populace run") as manifest:
         manifest.personas.parts["a"] = {"documents": 1, "active": 1}
         if laps:
             manifest.laps.append(Lap(1000, 100))
@@ -268,6 +268,23 @@ def test_a_setting_that_parts_were_made_under_may_not_change(folder, override, s
     assert refused.startswith(said)
     assert f"{folder} was begun" in refused and "--fresh" in refused
     assert value.strip("[]") in refused
+
+
+EMBEDS = "personas.dedup.endpoint={base_url: http://h/v1, model: e, keys: [env:%s]}"
+
+
+def test_who_embeds_may_not_change_but_its_keys_and_its_backend_may(folder):
+    begun(folder)
+    assert refusal(folder, EMBEDS % "ONE").startswith("personas.dedup.endpoint was None when")
+    int8 = ["personas.dedup.backend=onnx", "personas.dedup.precision=int8"]
+    assert refusal(folder, *int8).startswith("personas.dedup.precision was 'float32' when")
+    assert opened(folder, "personas.dedup.backend=onnx")
+
+
+def test_the_keys_of_an_endpoint_of_embeddings_may_change(folder):
+    begun(folder, overrides=(EMBEDS % "ONE",))
+    assert opened(folder, EMBEDS % "OTHER")
+    assert "env:ONE" not in (folder / "manifest.json").read_text()
 
 
 def test_a_refused_change_is_not_written_down(folder):

