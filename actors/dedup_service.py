@@ -52,6 +52,10 @@ class DedupService:
         """As `Shard.admit`."""
         return await (await self._open()).admit(candidates)
 
+    async def prepare(self, candidates: Sequence[Candidate]) -> None:
+        """As `Shard.prepare`."""
+        await (await self._open()).prepare(candidates)
+
     async def hold(self, candidates: Sequence[Candidate]) -> None:
         """As `Shard.hold`."""
         await (await self._open()).hold(candidates)

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from actors.logic.near_duplicates import Candidate, Reason, Verdict, decide, form_key
 
+PREPARED = 16_384  # vectors made ahead, at most
 BATCH = 1024  # candidates decided together at most: larger look-ups cost less each
 
 Vectors = NDArray[np.float32]
@@ -114,6 +115,7 @@ class Shard:
         self._decider: asyncio.Task[None] | None = None
         self._reserved: _Reserved | None = None
         self._moment = 0
+        self._prepared: dict[bytes, Vectors] = {}
 
     async def admit(self, candidates: Sequence[Candidate]) -> list[Verdict]:
         """Verdicts in the order of `candidates`, which are decided after those of all earlier calls.
@@ -127,6 +129,13 @@ class Shard:
         if self._decider is None or self._decider.done():
             self._decider = loop.create_task(self._decide_all())
         return await asked.verdicts
+
+    async def prepare(self, candidates: Sequence[Candidate]) -> None:
+        """Make the vectors for a later `admit` or `hold`, so that who asks for one at a time need not wait for them."""
+        forms = [form_key(one.text) for one in candidates]
+        self._prepared |= await self._vectors(candidates, forms)
+        for form in list(self._prepared)[:-PREPARED]:
+            del self._prepared[form]
 
     async def hold(self, candidates: Sequence[Candidate]) -> None:
         """Keep all of them, near-duplicates of each other too; only exact forms once."""
@@ -158,10 +167,12 @@ class Shard:
         texts = {form: one.text for one, form in zip(candidates, forms, strict=True)}
         holders = await self._holders(list(texts))
         unknown = [form for form, holder in zip(texts, holders, strict=True) if holder is None]
-        if not unknown:
-            return {}
-        vectors = await self._encode([texts[form] for form in unknown])
-        return dict(zip(unknown, vectors.astype(np.float16).astype(np.float32), strict=True))
+        found = {form: vector for form in unknown if (vector := self._prepared.pop(form, None)) is not None}
+        missing = [form for form in unknown if form not in found]
+        if missing:
+            vectors = await self._encode([texts[form] for form in missing])
+            found |= zip(missing, vectors.astype(np.float16).astype(np.float32), strict=True)
+        return found
 
     async def _decide_all(self) -> None:
         while self._queue:

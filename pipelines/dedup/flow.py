@@ -109,23 +109,32 @@ def _decide_ours(batches: Iterator[Rows], service: Named, output: Output, view: 
 
 
 def _decide(service: Named, batches: Iterator[Rows], offset: int) -> Iterator[Decided]:
-    """The rows with a verdict for each that has a text, in order. Those of the other set are all held against ours."""
-    handle, asked = service.handle(), deque[tuple[Rows, list[int], Any]]()
+    """The rows with a verdict for each that has a text. Those of the other set are all held against ours.
+
+    Batches are decided one after the other, since calls to an actor may overtake one another; their vectors are made
+    ahead.
+    """
+    handle, ahead = service.handle(), deque[tuple[Rows, list[int], list[Candidate], Any]]()
+
+    def decided() -> Decided:
+        rows, places, ask, prepared = ahead.popleft()
+        ray.get(prepared)
+        verdicts: list[Verdict | None] = [None] * len(rows)
+        if offset:
+            ray.get(handle.hold.remote(ask))
+        else:
+            for at, verdict in zip(places, ray.get(handle.admit.remote(ask)), strict=True):
+                verdicts[at] = verdict
+        return rows, verdicts
+
     for rows in batches:
         places = [at for at, text in enumerate(rows.texts) if text is not None]
         ask = [Candidate(f"{offset + rows.first + at:024x}", rows.texts[at] or "") for at in places]
-        asked.append((rows, places, (handle.hold if offset else handle.admit).remote(ask)))
-        if len(asked) > _IN_FLIGHT:
-            yield _answered(*asked.popleft())
-    while asked:
-        yield _answered(*asked.popleft())
-
-
-def _answered(rows: Rows, places: list[int], reference: Any) -> Decided:
-    verdicts: list[Verdict | None] = [None] * len(rows)
-    for at, verdict in zip(places, ray.get(reference) or [], strict=False):
-        verdicts[at] = verdict
-    return rows, verdicts
+        ahead.append((rows, places, ask, handle.prepare.remote(ask)))
+        if len(ahead) > _IN_FLIGHT:
+            yield decided()
+    while ahead:
+        yield decided()
 
 
 class _View:
