@@ -8,7 +8,7 @@ from pathlib import Path
 from cluster.errors import UserError
 from cluster.keys import Endpoint, Secret
 from pipelines.settings import Asked, Dedup, EndpointSettings, Settings
-from pipelines.wrong_settings import near
+from pipelines.settings.wrong import near
 
 Labels = dict[str, str]
 """What each key of an endpoint is called in messages, and by the fleet: the place where it was first found."""

@@ -2,44 +2,28 @@
 
 from __future__ import annotations
 
-import time
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import ray
-from ray.exceptions import ActorUnavailableError, RayActorError, RayTaskError
-
-from actors.dedup_service import DedupService
-from actors.embedder import Embedder, EndpointEmbedder
-from actors.embedder_pool import EmbedderPool
-from actors.encoder import DEFAULT_MODEL, Encoding
 from actors.llm_caller import LLMCaller
-from actors.logic.demand import Demand
 from actors.logic.growth import GrowthRule
-from actors.logic.near_duplicates import Scope
 from actors.persona_pool import Links, PersonaPool
-from cluster.errors import Halt, PopulaceError, UserError
+from cluster.errors import Halt, UserError
 from cluster.key_broker import Budget, KeyBroker
 from cluster.keys import Endpoint, Secret, key_limits
 from cluster.meter import Meter
-from cluster.named import Named, as_raised, start
+from cluster.named import Named
 from pipelines.batching import batches_dialogues, batches_personas
 from pipelines.chat_making import Wiring, batch_chat_maker, chat_maker
-from pipelines.endpoints import Labels, embedding_endpoint, endpoints
+from pipelines.crew import FOREVER, LASTING, Crew
+from pipelines.dedup_actors import dedup_actors
+from pipelines.endpoints import Labels, endpoints
 from pipelines.key_watch import watched_keys
-from pipelines.settings import EMBEDDED, Dedup, Embedders, Settings
+from pipelines.settings import EMBEDDED, Settings
 
-FOREVER = -1
-_RESTART_S = 60.0
-LASTING = {"max_restarts": FOREVER, "max_task_retries": FOREVER}
-_MOST_EMBEDDERS = 8
-_EMBEDDER_IDLE_S = 60.0
-_GPU_SHARE = 0.1
-_EMBEDDING_CALLS = 8  # at once, to an endpoint of embeddings
 _CALLER_SHARE = 256  # requests in flight that one caller process drives well
 
 
@@ -48,7 +32,7 @@ class Services:
     """The run's actors by name, and the names of the models that this run serves itself. `batch_caller` is there where
     work goes through batches."""
 
-    crew: _Crew
+    crew: Crew
     links: Links
     embedded_models: list[str]
     batch_caller: Named | None = None
@@ -101,13 +85,12 @@ def callers_needed(endpoints: list[Endpoint], low: int, high: int) -> int:
 def services(settings: Settings, run_dir: Path, run_id: str, spent_before: float = 0.0) -> Iterator[Services]:
     """The actors, up; `UserError` where a model cannot be loaded. `spent_before` counts against the budget, and
     batches bear `run_id` at their provider."""
-    crew = _Crew(f"populace-{uuid.uuid4().hex[:12]}")
     limit = settings.llm.budget_usd
     labels: dict[str, Labels] = {}
-    try:
+    with Crew() as crew:
         meter = crew.start("meter", Meter, num_cpus=0)
-        chosen, folder = settings.personas.dedup, run_dir / "dedup"
-        embedders, shards = _dedup(chosen, folder, settings.cluster.embedders, crew, meter)
+        dedup = settings.personas.dedup
+        embedders, shards = dedup_actors(dedup, run_dir / "dedup", settings.cluster.embedders, crew, meter)
         targets, served = _with_embedded(endpoints(settings, labels), crew)
         broker = _broker(targets, limit, spent_before, run_dir, crew) if len(served) < len(targets) else None
         count = callers_needed(targets, settings.cluster.callers.min, settings.cluster.callers.max)
@@ -130,112 +113,16 @@ def services(settings: Settings, run_dir: Path, run_id: str, spent_before: float
         if batch_caller:
             with suppress(UserError):  # a caller that is down leaves it to the next one
                 crew.wait((batch_caller, "close"))
-    finally:
-        crew.dismiss()
 
 
-class _Crew:
-    """Actors that were started under names in one namespace, to be ended together."""
-
-    def __init__(self, namespace: str) -> None:
-        self.namespace = namespace
-        self._handles: dict[Named, Any] = {}
-
-    def start(self, name: str, kind: type, *arguments: Any, **options: Any) -> Named:
-        named = Named(name, self.namespace)
-        self._handles[named] = start(kind, named, *arguments, **options)
-        return named
-
-    def wait(self, *asked: tuple[Named, str]) -> list[Any]:
-        """Answers of argumentless methods, which come once their actors are up; `UserError` as an actor raised it."""
-        deadline = time.monotonic() + _RESTART_S
-        while True:
-            try:
-                return list(ray.get([getattr(self._handles[name], method).remote() for name, method in asked]))
-            except RayTaskError as error:
-                if isinstance(raised := as_raised(error), PopulaceError):
-                    raise raised from None
-                raise
-            except RayActorError as error:
-                if not isinstance(error, ActorUnavailableError) or time.monotonic() > deadline:
-                    raise UserError(f"an actor did not start: {' '.join(str(error).split())[:300]}") from None
-                time.sleep(0.5)  # it was killed a moment ago, and comes back
-
-    def dismiss(self, *names: Named) -> None:
-        """End the actors of these names, or all."""
-        for name in names or reversed(list(self._handles)):
-            ray.kill(self._handles.pop(name))
-
-
-def _broker(
-    targets: list[Endpoint], budget_usd: float | None, spent_before: float, run_dir: Path, crew: _Crew
-) -> Named:
+def _broker(targets: list[Endpoint], budget_usd: float | None, spent_before: float, run_dir: Path, crew: Crew) -> Named:
     """Who leases money and limits, and tells callers of keys."""
     limits = key_limits(targets)
     budget = Budget(budget_usd, spent_before, run_dir / "budget.json") if budget_usd else None
     return crew.start("broker", KeyBroker, crew.namespace, budget, limits, num_cpus=0, **LASTING)
 
 
-def _dedup(
-    chosen: Dedup, folder: Path, bounds: Embedders, crew: _Crew, meter: Named | None = None
-) -> tuple[list[Named], list[Named]]:
-    """Embedders, and the shards of the service, each with a log of its own."""
-    if chosen.scope is Scope.NONE:
-        return [], []
-    encoding = _encoding(chosen)
-    embedders = _embedders(bounds, encoding, crew, meter)
-    if chosen.scope is Scope.DOCUMENT:
-        return embedders, []
-    names = [Named(f"dedup-{number}", crew.namespace) for number in range(chosen.shards)]
-    for number, name in enumerate(names):
-        log = folder if len(names) == 1 else folder / f"shard-{number}"
-        arguments = (chosen.threshold, embedders, str(log), encoding.space, number, names)
-        crew.start(name.name, DedupService, *arguments, num_cpus=0.25, **LASTING)
-    return embedders, names
-
-
-@contextmanager
-def dedup_service(chosen: Dedup, folder: Path) -> Iterator[Named]:
-    """A dedup service of one shard, whose log is in `folder`; `UserError` where its model cannot be loaded."""
-    crew = _Crew(f"populace-{uuid.uuid4().hex[:12]}")
-    try:
-        _, [service] = _dedup(chosen, folder, Embedders(), crew)
-        crew.wait((service, "size"))
-        yield service
-    finally:
-        crew.dismiss()
-
-
-def _encoding(chosen: Dedup) -> Encoding:
-    return Encoding(chosen.model or DEFAULT_MODEL, chosen.backend, chosen.precision, embedding_endpoint(chosen))
-
-
-def embedder_bounds(chosen: Embedders, cores: float) -> tuple[int, int]:
-    """The least and the most embedders that a cluster of so many cores has, where no maximum is set: half of them are
-    for the others."""
-    return chosen.min, chosen.max or max(chosen.min, min(_MOST_EMBEDDERS, int(cores) // 2))
-
-
-def _embedders(bounds: Embedders, encoding: Encoding, crew: _Crew, meter: Named | None) -> list[Named]:
-    """Whom to send texts to, as often as calls may be under way there."""
-    if encoding.endpoint:
-        asker = crew.start("embedder-0", EndpointEmbedder, encoding, meter, num_cpus=0.25, **LASTING)
-        return [asker] * _EMBEDDING_CALLS
-    low, high = embedder_bounds(bounds, ray.cluster_resources().get("CPU", 1))
-    options = {"num_cpus": 0.5, "num_gpus": _gpu_share(), **LASTING}
-    if high == 1:
-        return [crew.start("embedder-0", Embedder, encoding, **options)]
-    demand = Demand(low, high, _EMBEDDER_IDLE_S)
-    pool = crew.start("embedders", EmbedderPool, crew.namespace, encoding, demand, options, num_cpus=0, **LASTING)
-    return [pool] * 2 * high  # so that the next texts of each are there when it is done
-
-
-def _gpu_share() -> float:
-    """Of a GPU that is free; without one the processor does it."""
-    return _GPU_SHARE if ray.available_resources().get("GPU", 0) >= 1 else 0
-
-
-def _with_embedded(targets: list[Endpoint], crew: _Crew) -> tuple[list[Endpoint], list[str]]:
+def _with_embedded(targets: list[Endpoint], crew: Crew) -> tuple[list[Endpoint], list[str]]:
     """Endpoints whose `embedded` ones have become the address and key of a server in an actor of this run."""
     ready, served = [], []
     for at, target in enumerate(targets):

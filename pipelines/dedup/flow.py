@@ -72,7 +72,7 @@ def dedup(job: Job, console: Console, command: str, fresh: bool = False) -> dict
 
 def _work(job: Job, files: list[SourceFile], others: list[SourceFile], output: Output, console: Console) -> None:
     from cluster.session import native_noise, session
-    from pipelines.services import dedup_service
+    from pipelines.dedup_actors import dedup_service
     from pipelines.settings import Dedup
 
     total = count_documents(plan_splits([*others, *files]))

@@ -1,6 +1,6 @@
 import pytest
 
-from pipelines.services import embedder_bounds
+from pipelines.dedup_actors import embedder_bounds
 from pipelines.settings import Embedders
 
 

@@ -1,0 +1,56 @@
+"""Named actors that are started, waited for and ended together."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Any
+
+import ray
+from ray.exceptions import ActorUnavailableError, RayActorError, RayTaskError
+
+from cluster.errors import PopulaceError, UserError
+from cluster.named import Named, as_raised, start
+
+FOREVER = -1
+LASTING = {"max_restarts": FOREVER, "max_task_retries": FOREVER}
+_RESTART_S = 60.0
+
+
+class Crew:
+    """Actors that were started under names in one namespace, which end with the block."""
+
+    def __init__(self) -> None:
+        self.namespace = f"populace-{uuid.uuid4().hex[:12]}"
+        self._handles: dict[Named, Any] = {}
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.dismiss()
+
+    def start(self, name: str, kind: type, *arguments: Any, **options: Any) -> Named:
+        named = Named(name, self.namespace)
+        self._handles[named] = start(kind, named, *arguments, **options)
+        return named
+
+    def wait(self, *asked: tuple[Named, str]) -> list[Any]:
+        """Answers of argumentless methods, which come once their actors are up; `UserError` as an actor raised it."""
+        deadline = time.monotonic() + _RESTART_S
+        while True:
+            try:
+                return list(ray.get([getattr(self._handles[name], method).remote() for name, method in asked]))
+            except RayTaskError as error:
+                if isinstance(raised := as_raised(error), PopulaceError):
+                    raise raised from None
+                raise
+            except RayActorError as error:
+                if not isinstance(error, ActorUnavailableError) or time.monotonic() > deadline:
+                    raise UserError(f"an actor did not start: {' '.join(str(error).split())[:300]}") from None
+                time.sleep(0.5)  # it was killed a moment ago, and comes back
+
+    def dismiss(self, *names: Named) -> None:
+        """End the actors of these names, or all."""
+        for name in names or reversed(list(self._handles)):
+            ray.kill(self._handles.pop(name))

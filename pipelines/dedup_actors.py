@@ -1,0 +1,81 @@
+"""The actors that keep near-duplicates out: embedders and the shards of the service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import ray
+
+from actors.dedup_service import DedupService
+from actors.embedder import Embedder, EndpointEmbedder
+from actors.embedder_pool import EmbedderPool
+from actors.encoder import DEFAULT_MODEL, Encoding
+from actors.logic.demand import Demand
+from actors.logic.near_duplicates import Scope
+from cluster.named import Named
+from pipelines.crew import LASTING, Crew
+from pipelines.endpoints import embedding_endpoint
+from pipelines.settings import Dedup, Embedders
+
+_MOST_EMBEDDERS = 8
+_EMBEDDER_IDLE_S = 60.0
+_GPU_SHARE = 0.1
+_EMBEDDING_CALLS = 8  # at once, to an endpoint of embeddings
+
+
+def dedup_actors(
+    chosen: Dedup, folder: Path, bounds: Embedders, crew: Crew, meter: Named | None = None
+) -> tuple[list[Named], list[Named]]:
+    """Embedders, and the shards of the service, each with a log of its own."""
+    if chosen.scope is Scope.NONE:
+        return [], []
+    encoding = _encoding(chosen)
+    embedders = _embedders(bounds, encoding, crew, meter)
+    if chosen.scope is Scope.DOCUMENT:
+        return embedders, []
+    names = [Named(f"dedup-{number}", crew.namespace) for number in range(chosen.shards)]
+    for number, name in enumerate(names):
+        log = folder if len(names) == 1 else folder / f"shard-{number}"
+        arguments = (chosen.threshold, embedders, str(log), encoding.space, number, names)
+        crew.start(name.name, DedupService, *arguments, num_cpus=0.25, **LASTING)
+    return embedders, names
+
+
+@contextmanager
+def dedup_service(chosen: Dedup, folder: Path) -> Iterator[Named]:
+    """A dedup service of one shard, whose log is in `folder`; `UserError` where its model cannot be loaded."""
+    with Crew() as crew:
+        _, [service] = dedup_actors(chosen, folder, Embedders(), crew)
+        crew.wait((service, "size"))
+        yield service
+
+
+def _encoding(chosen: Dedup) -> Encoding:
+    return Encoding(chosen.model or DEFAULT_MODEL, chosen.backend, chosen.precision, embedding_endpoint(chosen))
+
+
+def embedder_bounds(chosen: Embedders, cores: float) -> tuple[int, int]:
+    """The least and the most embedders that a cluster of so many cores has, where no maximum is set: half of them are
+    for the others."""
+    return chosen.min, chosen.max or max(chosen.min, min(_MOST_EMBEDDERS, int(cores) // 2))
+
+
+def _embedders(bounds: Embedders, encoding: Encoding, crew: Crew, meter: Named | None) -> list[Named]:
+    """Whom to send texts to, as often as calls may be under way there."""
+    if encoding.endpoint:
+        asker = crew.start("embedder-0", EndpointEmbedder, encoding, meter, num_cpus=0.25, **LASTING)
+        return [asker] * _EMBEDDING_CALLS
+    low, high = embedder_bounds(bounds, ray.cluster_resources().get("CPU", 1))
+    options = {"num_cpus": 0.5, "num_gpus": _gpu_share(), **LASTING}
+    if high == 1:
+        return [crew.start("embedder-0", Embedder, encoding, **options)]
+    demand = Demand(low, high, _EMBEDDER_IDLE_S)
+    pool = crew.start("embedders", EmbedderPool, crew.namespace, encoding, demand, options, num_cpus=0, **LASTING)
+    return [pool] * 2 * high  # so that the next texts of each are there when it is done
+
+
+def _gpu_share() -> float:
+    """Of a GPU that is free; without one the processor does it."""
+    return _GPU_SHARE if ray.available_resources().get("GPU", 0) >= 1 else 0

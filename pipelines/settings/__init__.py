@@ -1,0 +1,19 @@
+"""The settings of a run, and the words in which a wrong one is refused."""
+
+from pipelines.settings.dedup import Dedup
+from pipelines.settings.llm import EMBEDDED, Asked, EndpointSettings, Llm
+from pipelines.settings.loading import load, parse
+from pipelines.settings.run import Embedders, Settings, document_characters
+
+__all__ = [
+    "EMBEDDED",
+    "Asked",
+    "Dedup",
+    "Embedders",
+    "EndpointSettings",
+    "Llm",
+    "Settings",
+    "document_characters",
+    "load",
+    "parse",
+]

@@ -1,0 +1,125 @@
+"""The settings of a run: every default and every bound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from actors.logic.dialogue import Context
+from actors.logic.persona import Granularity
+from actors.logic.sampling import Sampling
+from pipelines.settings.dedup import Dedup
+from pipelines.settings.llm import Llm
+from pipelines.settings.section import Section
+
+
+class Documents(Section):
+    path: Annotated[list[str], Field(min_length=1)]
+    text_field: str = "text"
+    id_field: str | None = None
+    limit: Annotated[int, Field(strict=True, ge=1)] | None = None
+    max_characters: Annotated[int, Field(strict=True, ge=200, le=2_000_000)] | None = None
+
+    @field_validator("path", mode="before")
+    @classmethod
+    def _one_path_is_a_list(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
+
+
+class Personas(Section):
+    per_call: Annotated[int, Field(strict=True, ge=1, le=50)] = 5
+    depth: Annotated[int, Field(strict=True, ge=0, le=6)] | Literal["auto"] = "auto"
+    target_per_document: Annotated[int, Field(strict=True, ge=1)] | None = None
+    granularity: Granularity = Granularity.MEDIUM
+    dedup: Dedup = Dedup()
+
+
+class Conversations(Section):
+    count: Annotated[int, Field(strict=True, ge=1)] = 1000
+    max_turns: Annotated[int, Field(strict=True, ge=1, le=50)] = 3
+    strategy: Literal["persona"] = "persona"
+    sampling: Sampling = Sampling.DEPTH_WEIGHTED
+    respondent_prompt: str = "You are a helpful assistant."
+    context: Context = Context.DOCUMENT
+    auto_improve: Literal[False] = False
+    candidates: Literal[1] = 1
+    max_tokens: Annotated[int, Field(strict=True, ge=16)] = 1024
+
+
+class Callers(Section):
+    min: Annotated[int, Field(strict=True, ge=1)] = 1
+    max: Annotated[int, Field(strict=True, ge=1)] = 4
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Callers:
+        if self.max < self.min:
+            raise ValueError(f"max must be at least min, got max {self.max} and min {self.min}")
+        return self
+
+
+class Embedders(Section):
+    """Processes that embed, of one core and some 650 MB each."""
+
+    min: Annotated[int, Field(strict=True, ge=1)] = 1
+    max: Annotated[int, Field(strict=True, ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Embedders:
+        if self.max and self.max < self.min:
+            raise ValueError(f"max must be at least min, got max {self.max} and min {self.min}")
+        return self
+
+
+class Cluster(Section):
+    address: str | None = None
+    callers: Callers = Callers()
+    embedders: Embedders = Embedders()
+    pools: Annotated[int, Field(strict=True, ge=1)] = 1
+
+
+class Settings(Section):
+    """A whole config. `llm` may be absent where a command calls no model."""
+
+    run_dir: str
+    seed: Annotated[int, Field(strict=True, ge=-(2**63), le=2**63 - 1)] = 0  # a column of the dataset
+    documents: Documents
+    llm: Llm
+    personas: Personas = Personas()
+    conversations: Conversations = Conversations()
+    cluster: Cluster = Cluster()
+
+    @field_validator("run_dir")
+    @classmethod
+    def _local(cls, value: str) -> str:
+        if "://" in value:
+            raise ValueError("must be a folder of this machine or of a file system that all nodes mount")
+        return value
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.run_dir).absolute()
+
+
+_MOST_CHARACTERS = 12_000
+_SMALL_MODEL_CHARACTERS = 600
+_CHARACTERS_PER_TOKEN = 3  # cautious: English has more, other scripts less
+_PROMPT_TOKENS = 600
+
+
+def document_characters(settings: Settings, contexts: Iterable[int]) -> int:
+    """Characters of a document that fit, given the context windows in tokens of the models that will read it.
+
+    A dialogue's last call holds the document, the prompt, and every message so far at its longest likely
+    length. A small model keeps less in mind than fits.
+    """
+    chosen, least = settings.documents.max_characters, min(contexts, default=None)
+    if settings.llm.small_model and not chosen:
+        return _SMALL_MODEL_CHARACTERS
+    if chosen or least is None:
+        return chosen or _MOST_CHARACTERS
+    talk = settings.conversations
+    said = min(talk.max_tokens, 400) * 2 * talk.max_turns + talk.max_tokens
+    return max(200, min(_MOST_CHARACTERS, _CHARACTERS_PER_TOKEN * (least - _PROMPT_TOKENS - said)))
