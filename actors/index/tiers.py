@@ -33,13 +33,14 @@ class Rung:
 class Tiers:
     """When an index moves up a rung, and what it must reach before it does.
 
-    From `flat_rows` on there are inverted lists, about 4·√rows of them (a power of two, so that a move comes with each
-    fourfold growth), of bytes up to `sq8_rows` and of half bytes beyond. There is no tier of bytes by default: at 10⁶
-    rows half bytes find as much, fourteen times as fast (tests/benchmarks/index.py).
+    From `flat_rows` on there are inverted lists, about 4·√rows of them: a power of two, so that a move comes with each
+    fourfold growth. Of `kinds` the first that reaches the recall is taken. Half bytes come first: at 10⁶ rows they find
+    as much as bytes do, fourteen times as fast in a seventh of the memory (tests/benchmarks/index.py); bytes are for
+    vectors that half bytes tell apart too badly.
     """
 
     flat_rows: int = 200_000
-    sq8_rows: int = 0
+    kinds: tuple[Kind, ...] = (Kind.PQ4, Kind.SQ8)
     recall: float = 0.99  # least share of probes whose nearest is found
     most_searched: float = 0.25  # of the lists, to reach it
     probes: int = 512
@@ -47,12 +48,9 @@ class Tiers:
     unlisted_rows: int = 2048  # the latest rows, searched flat beside the lists until there are so many
     snapshot_rows: int = 1 << 20  # added between two snapshots, at least
 
-    def rung(self, rows: int) -> Rung:
-        """The rung for so many rows."""
-        if rows < self.flat_rows:
-            return Rung(Kind.FLAT)
-        lists = 1 << max(0, round(math.log2(4 * math.sqrt(rows))))
-        return Rung(Kind.SQ8 if rows < self.sq8_rows else Kind.PQ4, lists)
+    def lists(self, rows: int) -> int:
+        """Inverted lists for so many rows; 0 where a flat index does."""
+        return 1 << max(0, round(math.log2(4 * math.sqrt(rows)))) if rows >= self.flat_rows else 0
 
 
 CANDIDATES = {Kind.SQ8: 8, Kind.PQ4: 16}

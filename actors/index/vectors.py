@@ -39,7 +39,7 @@ class VectorIndex:
         self._listed: faiss.IndexIVF | None = None
         self._unlisted, self._saved_rows = faiss.IndexFlatIP(log.dimension), 0
         self._begin()
-        self._open(tiers.rung(len(log)))
+        self._open(tiers.lists(len(log)))
 
     @property
     def rung(self) -> Rung:
@@ -80,12 +80,12 @@ class VectorIndex:
     def _listed_rows(self) -> int:
         return self._listed.ntotal if self._listed else 0
 
-    def _open(self, rung: Rung) -> None:
-        """Serves by the snapshot, else by an index of this rung, which a start waits for."""
+    def _open(self, lists: int) -> None:
+        """Serves by the snapshot, else by an index of so many lists, which a start waits for."""
         if self._snapshots and (listed := self._snapshots.load()):
             self._serve(listed)
-        elif rung.lists:
-            self._take_up(_in_background(lambda: self._built(rung)))
+        elif lists:
+            self._take_up(_in_background(lambda: self._built(lists)))
         self._take_latest()
 
     def _begin(self) -> None:
@@ -131,14 +131,15 @@ class VectorIndex:
         self._tune_from = self._listed.ntotal if widened else self._listed.ntotal * 5 // 4
 
     def _move_up(self) -> None:
-        rung = self._tiers.rung(len(self._log))
+        lists = self._tiers.lists(len(self._log))
         idle = not self._building and not self._saving and not self._stop.is_set()
-        if idle and rung != self.rung and len(self._log) >= self._build_from:
-            self._building = _in_background(lambda: self._built(rung))
+        if idle and lists != self.rung.lists and len(self._log) >= self._build_from:
+            self._building = _in_background(lambda: self._built(lists))
 
-    def _built(self, rung: Rung) -> faiss.IndexIVF | None:
-        """An index of the rung, and its snapshot; in a thread of its own."""
-        index = build(self._log, rung, self._tiers, self._stopped)
+    def _built(self, lists: int) -> faiss.IndexIVF | None:
+        """An index of so many lists, and its snapshot; in a thread of its own."""
+        rungs = (Rung(kind, lists) for kind in self._tiers.kinds)
+        index = next(filter(None, (build(self._log, rung, self._tiers, self._stopped) for rung in rungs)), None)
         if index and self._snapshots:
             self._snapshots.save(index)
         return index

@@ -35,7 +35,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 SIZE, GROUP, CHUNK, BATCH, BATCHES = 384, 50, 50_000, 1024, 4
 MANY = 10**10
-TIERS = {"flat": (MANY, MANY), "sq8": (1, MANY), "pq4": (1, 1)}
+TIERS = {"flat": (MANY, ()), "sq8": (1, ("sq8",)), "pq4": (1, ("pq4",))}
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -126,9 +126,10 @@ def measure(folder: Path, tier: str) -> dict[str, float]:
 
 def open_index(folder: Path, tier: str):
     from actors.index import PersonaIndex, Tiers
+    from actors.index.tiers import Kind
 
-    flat_rows, sq8_rows = TIERS[tier]
-    index = PersonaIndex(SIZE, folder / "log", "m", Tiers(flat_rows=flat_rows, sq8_rows=sq8_rows))
+    flat_rows, kinds = TIERS[tier]
+    index = PersonaIndex(SIZE, folder / "log", "m", Tiers(flat_rows=flat_rows, kinds=tuple(map(Kind, kinds))))
     assert index.rung.kind == tier, index.rung
     return index
 
