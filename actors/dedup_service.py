@@ -8,18 +8,16 @@ import os
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from actors.embedder import EmbedderClient
-from actors.encoder import DEFAULT_MODEL
 from actors.index import PersonaIndex
-from actors.logic.near_duplicates import Candidate, Verdict, form_key
-from actors.shard import Nearest, Shard, Ticket
+from actors.logic.near_duplicates import Candidate, Thresholds, Verdict, form_key
+from actors.shard import Marks, Neighbours, Shard, Ticket
 from cluster.named import Named
 
 GATHER_S = 0.02
@@ -34,15 +32,15 @@ class DedupService:
 
     def __init__(
         self,
-        threshold: float,
+        thresholds: Thresholds,
         embedders: Sequence[Named],
         folder: str,
-        model: str | None,
+        model: str,
         number: int = 0,
         names: Sequence[Named] = (),
     ) -> None:
-        self._threshold, self._handles = threshold, [one.handle() for one in embedders]
-        self._folder, self._model = Path(folder), model or DEFAULT_MODEL
+        self._thresholds, self._handles = thresholds, [one.handle() for one in embedders]
+        self._folder, self._model = Path(folder), model
         self._number, self._names = number, names
         self._index: PersonaIndex | None = None
         self._shard: Shard | None = None
@@ -60,9 +58,9 @@ class DedupService:
         """As `Shard.hold`."""
         await (await self._open()).hold(candidates)
 
-    async def probe(self, ticket: Ticket, vectors: NDArray[np.float16]) -> Nearest:
+    async def probe(self, ticket: Ticket, marks: Marks) -> Neighbours:
         """As `Shard.probe`; vectors travel in half precision, which they are rounded to."""
-        return await (await self._open()).probe(ticket, vectors.astype(np.float32))
+        return await (await self._open()).probe(ticket, replace(marks, vectors=marks.vectors.astype(np.float32)))
 
     async def settled(self, ticket: Ticket) -> None:
         """As `Shard.settled`."""
@@ -78,11 +76,11 @@ class DedupService:
         async with self._opening:
             if self._shard is None:
                 dimension = await self._handles[0].dimension.remote()
-                self._index = PersonaIndex(dimension, self._folder, self._model)
+                self._index = PersonaIndex(dimension, self._folder, self._model, minhash=self._thresholds.minhash)
                 peers = {number: _Peer(name) for number, name in enumerate(self._names) if number != self._number}
                 encode = EmbedderClient(self._handles).encode
                 thread = ThreadPoolExecutor(1, "index")
-                self._shard = Shard(self._number, self._threshold, self._index, encode, peers, thread)
+                self._shard = Shard(self._number, self._thresholds, self._index, encode, peers, thread)
             return self._shard
 
     async def pid(self) -> int:
@@ -95,8 +93,9 @@ class _Peer:
     def __init__(self, name: Named) -> None:
         self._name = name
 
-    async def probe(self, ticket: Ticket, vectors: NDArray[np.float32]) -> Nearest:
-        found: Nearest = await self._name.handle().probe.remote(ticket, vectors.astype(np.float16))
+    async def probe(self, ticket: Ticket, marks: Marks) -> Neighbours:
+        half: Any = marks.vectors.astype(np.float16)
+        found: Neighbours = await self._name.handle().probe.remote(ticket, replace(marks, vectors=half))
         return found
 
     async def settled(self, ticket: Ticket) -> None:

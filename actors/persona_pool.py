@@ -22,7 +22,7 @@ from actors.embedder import EmbedderClient
 from actors.index import PersonaIndex
 from actors.logic import tables
 from actors.logic.growth import GrowthRule, Tree, grow
-from actors.logic.near_duplicates import ADMITTED, Candidate, Reason, Scope, Verdict, form_key
+from actors.logic.near_duplicates import ADMITTED, Candidate, Reason, Scope, Thresholds, Verdict, form_key
 from actors.shard import Shard
 from cluster.caller_pool import CallerPool
 from cluster.errors import Halt
@@ -62,8 +62,8 @@ class PersonaPart:
 class PersonaPool:
     """Grows batches of the documents that it owns."""
 
-    def __init__(self, run_dir: str, rule: GrowthRule, scope: Scope, threshold: float, links: Links) -> None:
-        self._run_dir, self._rule, self._scope, self._threshold = Path(run_dir), rule, scope, threshold
+    def __init__(self, run_dir: str, rule: GrowthRule, scope: Scope, thresholds: Thresholds, links: Links) -> None:
+        self._run_dir, self._rule, self._scope, self._thresholds = Path(run_dir), rule, scope, thresholds
         self._callers = CallerPool(links.callers)
         self._embedder = EmbedderClient([one.handle() for one in links.embedders])
         self._dedup, self._links = DedupClient(links.dedup), links
@@ -109,8 +109,9 @@ class PersonaPool:
             return _ExactOnly().admit
         if self._dimension is None:
             self._dimension = await self._links.embedders[0].handle().dimension.remote()
-        index = PersonaIndex(self._dimension, None, "of the embedder")  # for one document's pool, and gone with it
-        return Shard(0, self._threshold, index, self._embedder.encode, {}, self._thread).admit
+        minhash = self._thresholds.minhash
+        index = PersonaIndex(self._dimension, None, "of the embedder", minhash=minhash)  # for one document's pool alone
+        return Shard(0, self._thresholds, index, self._embedder.encode, {}, self._thread).admit
 
     def _write(self, name: str, documents: pa.Table, trees: Sequence[Tree]) -> PersonaPart:
         kept = [one for tree in trees for one in tree.personas]

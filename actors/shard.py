@@ -1,7 +1,8 @@
 """One shard of the dedup service: admits or refuses at once and for good, also against what other shards decide now.
 
-A candidate's home is one shard, by its form; its vector is held against all. Of two near-duplicates that are decided
-at the same time at two homes exactly one is kept, by reservation before the look-up, as in two-phase locking:
+A candidate's home is one shard, by its form; its words and its vector are held against all. Of two near-duplicates
+that are decided at the same time at two homes exactly one is kept, by reservation before the look-up, as in two-phase
+locking:
 
 - A shard decides one batch at a time, in the order of asking. It reserves the batch under a ticket first, then probes
   every shard. So of two batches at least one finds the other, kept or reserved.
@@ -21,13 +22,14 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from actors.logic.near_duplicates import Candidate, Reason, Verdict, decide, form_key
+from actors.logic.minhash import Signatures, band_keys, bands_for, signature, similarities
+from actors.logic.near_duplicates import Candidate, Nearest, Reason, Stage, Thresholds, Verdict, decide, form_key
 
 PREPARED = 16_384  # vectors made ahead, at most
 BATCH = 1024  # candidates decided together at most: larger look-ups cost less each
@@ -43,7 +45,11 @@ class Index(Protocol):
 
     def nearest(self, vectors: Vectors) -> tuple[Vectors, list[bytes]]: ...
 
-    def keep(self, ids: Sequence[bytes], forms: Sequence[bytes], vectors: Vectors) -> None: ...
+    def alike(self, signatures: Signatures) -> tuple[Vectors, list[bytes]]: ...
+
+    def keep(
+        self, ids: Sequence[bytes], forms: Sequence[bytes], vectors: Vectors, signatures: Signatures | None
+    ) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -55,24 +61,28 @@ class Ticket:
 
 
 @dataclass(frozen=True, slots=True)
-class Nearest:
-    """For each of n vectors the best cosine among the kept and its holder ("" where there is none), and the batch that
-    must be settled before the answer is final, if there is one."""
+class Marks:
+    """What n candidates are compared by: unit vectors (n × d), and signatures (n × 128) where words are compared."""
 
-    scores: Vectors
-    ids: list[str]
+    vectors: Vectors
+    signatures: Signatures | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """The nearest of those kept, by each stage, and the batch that must be settled before this is final, if any."""
+
+    nearest: dict[Reason, Nearest]
     blocker: Ticket | None = None
 
-    def or_nearer(self, other: Nearest) -> Nearest:
-        nearer = other.scores > self.scores
-        ids = [theirs if better else ours for ours, theirs, better in zip(self.ids, other.ids, nearer, strict=True)]
-        return Nearest(np.maximum(self.scores, other.scores), ids)
+    def or_nearer(self, other: Neighbours) -> Neighbours:
+        return Neighbours({stage: mine.or_nearer(other.nearest[stage]) for stage, mine in self.nearest.items()})
 
 
 class Peer(Protocol):
     """Another shard."""
 
-    async def probe(self, ticket: Ticket, vectors: Vectors) -> Nearest: ...
+    async def probe(self, ticket: Ticket, marks: Marks) -> Neighbours: ...
 
     async def settled(self, ticket: Ticket) -> None: ...
 
@@ -80,7 +90,7 @@ class Peer(Protocol):
 @dataclass(slots=True)
 class _Reserved:
     ticket: Ticket
-    vectors: Vectors
+    marks: Marks
     challengers: list[Ticket] = field(default_factory=list)
     is_written: bool = False
     settled: asyncio.Event = field(default_factory=asyncio.Event)
@@ -103,13 +113,13 @@ class Shard:
     def __init__(
         self,
         number: int,
-        threshold: float,
+        thresholds: Thresholds,
         index: Index,
         encode: Callable[[Sequence[str]], Awaitable[Vectors]],
         peers: Mapping[int, Peer],
         thread: Executor,
     ) -> None:
-        self._number, self._threshold, self._index = number, threshold, index
+        self._number, self._thresholds, self._index = number, thresholds, index
         self._encode, self._peers, self._thread = encode, peers, thread
         self._queue: deque[_Asked] = deque()
         self._decider: asyncio.Task[None] | None = None
@@ -143,19 +153,21 @@ class Shard:
         vectors = await self._vectors(candidates, forms)
         ids = {form: one.persona_id for one, form in zip(candidates, forms, strict=True)}
         new = [form for form, holder in zip(vectors, await self._holders(list(vectors)), strict=True) if holder is None]
-        await self._write([(ids[form], form, vectors[form]) for form in new])
+        if new:
+            texts = {form: one.text for one, form in zip(candidates, forms, strict=True)}
+            marks = await self._marks([texts[form] for form in new], [vectors[form] for form in new])
+            await self._write([ids[form] for form in new], new, marks, range(len(new)))
 
-    async def probe(self, ticket: Ticket, vectors: Vectors) -> Nearest:
+    async def probe(self, ticket: Ticket, marks: Marks) -> Neighbours:
         """What is kept here next to another shard's batch, which is held against the one that is decided here, too."""
         blocker = None
         mine = self._reserved
-        if mine and len(mine.vectors) and np.max(vectors @ mine.vectors.T, initial=-1.0) >= self._threshold:
+        if mine and self._may_be_near(mine.marks, marks):
             if mine.is_written or mine.ticket < ticket:
                 blocker = mine.ticket
             else:
                 mine.challengers.append(ticket)
-        scores, ids = await self._in_thread(self._index.nearest, vectors)
-        return Nearest(scores, [one.hex() for one in ids], blocker)
+        return replace(await self._in_thread(self._look_up, marks), blocker=blocker)
 
     async def settled(self, ticket: Ticket) -> None:
         """Returns when the batch of this ticket is decided, or unknown here."""
@@ -213,48 +225,93 @@ class Shard:
     ) -> dict[bytes, Verdict]:
         if not forms:
             return {}
-        vectors = np.stack(rows)
+        marks = await self._marks([one.text for one in candidates], rows)
         self._moment = max(time.time_ns(), self._moment + 1)
-        self._reserved = mine = _Reserved(Ticket(self._moment, self._number), vectors)
+        self._reserved = mine = _Reserved(Ticket(self._moment, self._number), marks)
         try:
-            nearest = await self._nearest_of_all(mine)
+            neighbours = await self._neighbours_at_all(mine)
             mine.is_written = True
-            within = await self._in_thread(lambda: vectors @ vectors.T)
-            verdicts = decide(candidates, within, nearest.scores, nearest.ids, self._threshold)
+            verdicts = await self._in_thread(self._verdicts, candidates, marks, neighbours)
             kept = [at for at, one in enumerate(verdicts) if one.admitted]
-            await self._write([(candidates[at].persona_id, forms[at], vectors[at]) for at in kept])
+            await self._write([candidates[at].persona_id for at in kept], [forms[at] for at in kept], marks, kept)
         finally:
             self._reserved = None
             mine.settled.set()
         return dict(zip(forms, verdicts, strict=True))
 
-    async def _nearest_of_all(self, mine: _Reserved) -> Nearest:
+    async def _neighbours_at_all(self, mine: _Reserved) -> Neighbours:
         """Final once it returns: nothing is left to wait for, here or elsewhere."""
-        scores, ids = await self._in_thread(self._index.nearest, mine.vectors)
-        nearest = Nearest(scores, [one.hex() for one in ids])
+        neighbours: Neighbours = await self._in_thread(self._look_up, mine.marks)
         ask = set(self._peers)
         while ask:
             numbers = sorted(ask)
-            answers = await asyncio.gather(*(self._peers[one].probe(mine.ticket, mine.vectors) for one in numbers))
+            answers = await asyncio.gather(*(self._peers[one].probe(mine.ticket, mine.marks) for one in numbers))
             for answer in answers:
-                nearest = nearest.or_nearer(answer)
+                neighbours = neighbours.or_nearer(answer)
             waits = [answer.blocker for answer in answers if answer.blocker] + mine.challengers
             mine.challengers = []
             await asyncio.gather(*(self._peers[one.shard].settled(one) for one in waits))
             ask = {one.shard for one in [*waits, *mine.challengers]}
-        return nearest
+        return neighbours
 
     async def _holders(self, forms: Sequence[bytes]) -> list[bytes | None]:
         return await self._in_thread(lambda: [self._index.exact(form) for form in forms])
 
-    async def _write(self, kept: Sequence[tuple[str, bytes, Vectors]]) -> None:
-        if kept:
-            ids, forms, vectors = zip(*kept, strict=True)
-            await self._in_thread(self._index.keep, [bytes.fromhex(one) for one in ids], forms, np.stack(vectors))
+    async def _marks(self, texts: Sequence[str], vectors: Sequence[Vectors]) -> Marks:
+        by_words = self._thresholds.minhash is not None
+        return await self._in_thread(
+            lambda: Marks(np.stack(vectors), np.stack([signature(text) for text in texts]) if by_words else None)
+        )
+
+    async def _write(self, ids: Sequence[str], forms: Sequence[bytes], marks: Marks, rows: Sequence[int]) -> None:
+        """Keeps these rows of the marks, under as many ids and forms."""
+        if ids:
+            signatures = marks.signatures[list(rows)] if marks.signatures is not None else None
+            names = [bytes.fromhex(one) for one in ids]
+            await self._in_thread(self._index.keep, names, forms, marks.vectors[list(rows)], signatures)
+
+    def _look_up(self, marks: Marks) -> Neighbours:
+        found = {}
+        if marks.signatures is not None:
+            found[Reason.MINHASH] = _nearest(*self._index.alike(marks.signatures))
+        found[Reason.EMBEDDING] = _nearest(*self._index.nearest(marks.vectors))
+        return Neighbours(found)
+
+    def _may_be_near(self, mine: Marks, theirs: Marks) -> bool:
+        """Whether a stage could call one of ours and one of theirs near-duplicates."""
+        if mine.signatures is not None and theirs.signatures is not None:
+            bands = bands_for(self._thresholds.minhash or 1)
+            if np.isin(band_keys(theirs.signatures, bands), band_keys(mine.signatures, bands)).any():
+                return True
+        return bool(np.max(theirs.vectors @ mine.vectors.T, initial=-1.0) >= self._thresholds.cosine)
+
+    def _verdicts(self, candidates: Sequence[Candidate], marks: Marks, neighbours: Neighbours) -> list[Verdict]:
+        cosines, signatures = marks.vectors @ marks.vectors.T, marks.signatures
+        stages = [
+            Stage(
+                Reason.EMBEDDING,
+                self._thresholds.cosine,
+                neighbours.nearest[Reason.EMBEDDING],
+                lambda row, others: cosines[row, others],
+            )
+        ]
+        if signatures is not None:
+            words = Stage(
+                Reason.MINHASH,
+                self._thresholds.minhash or 1,
+                neighbours.nearest[Reason.MINHASH],
+                lambda row, others: similarities(signatures[row], signatures[others]),
+            )
+            stages.insert(0, words)
+        return decide(candidates, stages)
 
     async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
         """The index is for one thread, and not for the one that answers."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+
+def _nearest(scores: Vectors, ids: Sequence[bytes]) -> Nearest:
+    return Nearest(scores, [one.hex() for one in ids])
 
 
 def _size(batch: Sequence[_Asked]) -> int:

@@ -130,6 +130,10 @@ def dedup(
         str | None, typer.Option(metavar="OTHER", help="Keep out what is near a text in there, too.")
     ] = None,
     keep_rejected: Annotated[bool, typer.Option("--keep-rejected", help="Write what was refused, and why.")] = False,
+    minhash: Annotated[
+        float | None,
+        typer.Option(min=0.7, max=1.0, metavar="0.7…1", help="Also refuse texts that share so much of their words."),
+    ] = None,
     model: Annotated[str | None, typer.Option(help="A sentence-transformers model: a folder or hub name.")] = None,
     address: Annotated[str | None, typer.Option(help="A Ray cluster, instead of this machine.")] = None,
     fresh: Fresh = False,
@@ -138,7 +142,7 @@ def dedup(
     with _errors(f"populace dedup {input_} {output}"):
         from pipelines.dedup import Job, dedup, summary
 
-        job = Job(input_, output, threshold, text_field, against, keep_rejected, model, address)
+        job = Job(input_, output, threshold, text_field, against, keep_rejected, model, address, minhash)
         console = _console()
         counts = dedup(job, console, "populace dedup", fresh)
         console.print(f"{summary(counts)}\n{output}", highlight=False, soft_wrap=True)

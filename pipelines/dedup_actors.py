@@ -38,7 +38,7 @@ def dedup_actors(
     names = [Named(f"dedup-{number}", crew.namespace) for number in range(chosen.shards)]
     for number, name in enumerate(names):
         log = folder if len(names) == 1 else folder / f"shard-{number}"
-        arguments = (chosen.threshold, embedders, str(log), encoding.space, number, names)
+        arguments = (chosen.thresholds, embedders, str(log), encoding.space, number, names)
         crew.start(name.name, DedupService, *arguments, num_cpus=0.25, **LASTING)
     return embedders, names
 

@@ -64,7 +64,7 @@ class Services:
         """Handles of the persona pools, for as long as the block lasts."""
         dedup = settings.personas.dedup
         links = replace(self.links, callers=self.callers(batches_personas(settings)))
-        arguments = (str(run_dir), rule, dedup.scope, dedup.threshold, links)
+        arguments = (str(run_dir), rule, dedup.scope, dedup.thresholds, links)
         names = [
             self.crew.start(f"pool-{at}", PersonaPool, *arguments, num_cpus=0.25, **LASTING)
             for at in range(settings.cluster.pools)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from actors.index.rows import ID, Rows
+from actors.index.rows import ID, Layout, Rows
 from actors.index.segments import SEGMENT_ROWS, Place, map_segment, map_segments, write_segment
 from actors.index.tail import StreamWriter, TailRows, read_stream, stream_numbers, stream_path
 
@@ -22,17 +22,19 @@ class IndexLog:
     """Rows in the order of `append`, read by position (0 … n−1), which a restart keeps.
 
     A segment's rows stay on the disk and are mapped; the tail's, fewer than 65,536 and the last batch, are in memory,
-    28 + 2 × d bytes each and room for as many more. A torn tail (the writer was killed) ends before what was not
+    28 + 2 × d + s bytes each and room for as many more. A torn tail (the writer was killed) ends before what was not
     acknowledged; a crash between the steps of a seal neither loses nor doubles a row, since each segment says where in
     the tail it ends. One thread appends; any may read. Without a folder all rows are in memory alone.
     """
 
-    def __init__(self, folder: Path | None, model: str, dimension: int) -> None:
-        """`UserError` where another model or dimension wrote the folder, or a segment is not as it was written."""
+    def __init__(self, folder: Path | None, model: str, dimension: int, signature: int = 0) -> None:
+        """`UserError` where another model or dimension wrote the folder, or a segment is not as it was written.
+
+        Vectors have `dimension` components (d) and signatures `signature` bytes (s)."""
         self.dimension = dimension
-        self._folder, self._model = folder, model
+        self._folder, self._layout = folder, Layout(model, dimension, signature)
         self._segments: list[Rows] = []
-        self._sealed, self._tail = Place(), TailRows(dimension)
+        self._sealed, self._tail = Place(), TailRows(self._layout)
         self._writer: StreamWriter | None = None
         self._last_number = 0
         self._parts: tuple[Rows, ...] = ()
@@ -65,6 +67,13 @@ class IndexLog:
         found = np.empty((len(positions), self.dimension), np.float16)
         for part, here, at in self._divided(positions):
             found[here] = part.vectors[at]
+        return found
+
+    def signatures(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The signatures (n × s) at n positions."""
+        found = np.empty((len(positions), self._layout.signature), np.uint8)
+        for part, here, at in self._divided(positions):
+            found[here] = part.signatures[at]
         return found
 
     def ids(self, positions: NDArray[np.int64]) -> list[bytes]:
@@ -100,7 +109,7 @@ class IndexLog:
             yield parts[number], here, positions[here] - number * SEGMENT_ROWS
 
     def _open(self, folder: Path) -> None:
-        for rows, through in map_segments(folder, self._model, self.dimension):
+        for rows, through in map_segments(folder, self._layout):
             self._segments.append(rows)
             self._sealed = through
         numbers = stream_numbers(folder)
@@ -114,7 +123,7 @@ class IndexLog:
     def _read(self, folder: Path, number: int, known: int) -> None:
         """Takes into the tail what stream `number` holds beyond its first `known` rows."""
         at = 0
-        for rows in read_stream(stream_path(folder, number), self._model, self.dimension):
+        for rows in read_stream(stream_path(folder, number), self._layout):
             skipped = min(max(known - at, 0), len(rows))
             if skipped < len(rows):
                 self._tail.add(rows.part(skipped, len(rows)), number, at + skipped)
@@ -124,7 +133,7 @@ class IndexLog:
 
     def _new_writer(self, folder: Path) -> StreamWriter:
         self._last_number += 1
-        return StreamWriter(folder, self._last_number, self._model, self.dimension)
+        return StreamWriter(folder, self._last_number, self._layout)
 
     def _seal_full(self) -> None:
         """Makes a segment of the tail's first 65,536 rows, as often as it has them; later rows begin a new stream."""
@@ -141,8 +150,8 @@ class IndexLog:
         rows, through = self._tail.rows().part(0, SEGMENT_ROWS), self._tail.place(SEGMENT_ROWS)
         if self._folder:
             order = len(self._segments)
-            write_segment(self._folder, order, rows, through, self._model)
-            rows, _ = map_segment(self._folder, order, self._model, self.dimension)
+            write_segment(self._folder, order, rows, through, self._layout)
+            rows, _ = map_segment(self._folder, order, self._layout)
         self._segments.append(rows)
         self._sealed = through
         self._tail.drop(SEGMENT_ROWS)

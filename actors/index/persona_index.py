@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from actors.index.bands import BandIndex
 from actors.index.form_map import FormMap
 from actors.index.log import IndexLog
 from actors.index.rows import rows_of
 from actors.index.snapshots import Snapshots
 from actors.index.tiers import Rung, Tiers
 from actors.index.vectors import VectorIndex
+from actors.logic.minhash import PERMUTATIONS, Signatures
 from cluster.errors import UserError
 
 
@@ -25,19 +27,29 @@ class PersonaIndex:
 
     In memory: 16 to 32 bytes a persona for its form, and for its vector 4 × d bytes at first and d ÷ 8 + 8 from 2·10⁵
     personas on (each up to twice, as arrays grow); on disk 2 × d + 28, and the index again. Without a folder nothing is
-    written, and ids, forms and half-precision vectors are in memory too.
+    written, and ids, forms and half-precision vectors are in memory too. Where words are looked up by MinHash, there
+    are 128 bytes more on disk, and 16 a band, which lie in nameless files beyond 4 million.
     """
 
-    def __init__(self, dimension: int, folder: Path | None, model: str, tiers: Tiers | None = None) -> None:
-        """`UserError` where another model or dimension wrote the folder."""
+    def __init__(
+        self,
+        dimension: int,
+        folder: Path | None,
+        model: str,
+        tiers: Tiers | None = None,
+        minhash: float | None = None,
+    ) -> None:
+        """`minhash` is the least similarity of words that `alike` finds for sure. `UserError` where another model or
+        dimension wrote the folder, or one with signatures where there should be none, or the other way round."""
         self.dimension, self._model = dimension, model
-        self._log = IndexLog(folder, model, dimension)
+        self._log = IndexLog(folder, model, dimension, PERMUTATIONS if minhash else 0)
         self._forms = FormMap(self._log.form, room=len(self._log))
         start = 0
         for rows in self._log.pieces():
             self._forms.add(rows.forms, start)
             start += len(rows)
         self._vectors = VectorIndex(self._log, tiers or Tiers(), Snapshots(folder, self._log) if folder else None)
+        self._bands = BandIndex(self._log, minhash, folder) if minhash else None
 
     def __len__(self) -> int:
         return len(self._log)
@@ -61,7 +73,23 @@ class PersonaIndex:
         scores, positions = self._vectors.nearest(np.ascontiguousarray(vectors, np.float32))
         return scores, self._log.ids(positions)
 
-    def keep(self, ids: Sequence[bytes], forms: Sequence[bytes], vectors: NDArray[np.float32]) -> None:
+    def alike(self, signatures: Signatures) -> tuple[NDArray[np.float32], list[bytes]]:
+        """The similarity (n) in words with the most similar persona of each of n texts, and its id; −1 and b"" where
+        none is near."""
+        assert self._bands, "no signatures are kept"
+        scores, positions = self._bands.nearest(signatures)
+        found, ids = positions >= 0, [b""] * len(positions)
+        for at, one in zip(np.flatnonzero(found), self._log.ids(positions[found]), strict=True):
+            ids[at] = one
+        return scores, ids
+
+    def keep(
+        self,
+        ids: Sequence[bytes],
+        forms: Sequence[bytes],
+        vectors: NDArray[np.float32],
+        signatures: Signatures | None = None,
+    ) -> None:
         """Keeps n personas whose forms are new, in half precision; logged when this returns, and to be found.
 
         `Halt` where the disk takes nothing more, and then none is kept; `UserError` for a vector that is none.
@@ -69,10 +97,12 @@ class PersonaIndex:
         self._check(vectors)
         if not ids:
             return
-        rows, start = rows_of(ids, forms, vectors.astype(np.float16)), len(self._log)
+        rows, start = rows_of(ids, forms, vectors.astype(np.float16), signatures), len(self._log)
         self._log.append(rows)
         self._forms.add(rows.forms, start)
         self._vectors.catch_up()
+        if self._bands:
+            self._bands.catch_up()
 
     def settle(self) -> None:
         """Waits for an index that is being built or saved."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from actors.index.rows import Rows, check_schema, from_batch, schema_of, to_batch
+from actors.index.rows import Layout, Rows, check_schema, from_batch, schema_of, to_batch
 from cluster.errors import UserError
 from cluster.files import atomic_path
 
@@ -23,9 +23,9 @@ class Place:
     row: int = 0
 
 
-def write_segment(folder: Path, order: int, rows: Rows, through: Place, model: str) -> None:
+def write_segment(folder: Path, order: int, rows: Rows, through: Place, layout: Layout) -> None:
     """Segment number `order`, synced before it has its name; `through` is where in the tail its rows end."""
-    schema = schema_of(model, rows.vectors.shape[1], {"through": f"{through.number}:{through.row}"})
+    schema = schema_of(layout, {"through": f"{through.number}:{through.row}"})
     with (
         atomic_path(_path(folder, order)) as path,
         pa.OSFile(str(path), "wb") as sink,
@@ -34,12 +34,12 @@ def write_segment(folder: Path, order: int, rows: Rows, through: Place, model: s
         writer.write_batch(to_batch(rows, schema))
 
 
-def map_segment(folder: Path, order: int, model: str, dimension: int) -> tuple[Rows, Place]:
+def map_segment(folder: Path, order: int, layout: Layout) -> tuple[Rows, Place]:
     """Its rows, left on the disk, and where in the tail they ended. `UserError` where it is not as it was written."""
     path = _path(folder, order)
     try:
         file = pa.ipc.open_file(pa.memory_map(str(path)))
-        check_schema(path, file.schema, model, dimension)
+        check_schema(path, file.schema, layout)
         rows = from_batch(file.get_batch(0))
         number, _, row = file.schema.metadata[b"through"].decode().partition(":")
         through = Place(int(number), int(row))
@@ -49,13 +49,13 @@ def map_segment(folder: Path, order: int, model: str, dimension: int) -> tuple[R
     return rows, through
 
 
-def map_segments(folder: Path, model: str, dimension: int) -> Iterator[tuple[Rows, Place]]:
+def map_segments(folder: Path, layout: Layout) -> Iterator[tuple[Rows, Place]]:
     """Every segment in order, after what a killed writer left half written is removed."""
     for stray in folder.glob(".segment-*.tmp"):
         stray.unlink(missing_ok=True)
     last = max((int(path.stem.partition("-")[2]) for path in folder.glob("segment-*.arrow")), default=-1)
     for order in range(last + 1):
-        yield map_segment(folder, order, model, dimension)
+        yield map_segment(folder, order, layout)
 
 
 def _path(folder: Path, order: int) -> Path:

@@ -9,21 +9,21 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from actors.index.rows import Rows, check_schema, empty_rows, from_batch, schema_of, to_batch
+from actors.index.rows import Layout, Rows, check_schema, empty_rows, from_batch, schema_of, to_batch
 from actors.index.segments import Place
 from cluster.files import halt_on_disk_error
 
 _LEAST_ROOM = 1024
 
 
-def read_stream(path: Path, model: str, dimension: int) -> Iterator[Rows]:
+def read_stream(path: Path, layout: Layout) -> Iterator[Rows]:
     """The batches of a stream; a torn one ends it. `UserError` where another model or dimension wrote it."""
     with pa.OSFile(str(path)) as source:
         try:
             stream = pa.ipc.open_stream(source)
         except pa.ArrowInvalid:
             return  # killed before the schema was whole
-        check_schema(path, stream.schema, model, dimension)
+        check_schema(path, stream.schema, layout)
         while True:
             try:
                 batch = stream.read_next_batch()
@@ -35,10 +35,10 @@ def read_stream(path: Path, model: str, dimension: int) -> Iterator[Rows]:
 class StreamWriter:
     """A stream under its own number. What it could not write whole is cut off again, so that the next can."""
 
-    def __init__(self, folder: Path, number: int, model: str, dimension: int) -> None:
+    def __init__(self, folder: Path, number: int, layout: Layout) -> None:
         self.number, self.rows = number, 0
         self._path = stream_path(folder, number)
-        self._schema = schema_of(model, dimension)
+        self._schema = schema_of(layout)
         with halt_on_disk_error(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self._sink = pa.OSFile(str(self._path), "wb")
@@ -76,9 +76,9 @@ class _Extent:
 class TailRows:
     """The rows of the tail in memory, and in which streams they lie. Views given out stay as they were."""
 
-    def __init__(self, dimension: int) -> None:
-        self._room, self._count = empty_rows(0, dimension), 0
-        self._dimension, self._extents = dimension, list[_Extent]()
+    def __init__(self, layout: Layout) -> None:
+        self._room, self._count = empty_rows(0, layout), 0
+        self._layout, self._extents = layout, list[_Extent]()
 
     def __len__(self) -> int:
         return self._count
@@ -90,7 +90,7 @@ class TailRows:
         """Takes rows that begin at `start` in stream `number`."""
         stop = self._count + len(rows)
         if stop > len(self._room):
-            grown = empty_rows(max(2 * len(self._room), stop, _LEAST_ROOM), self._dimension)
+            grown = empty_rows(max(2 * len(self._room), stop, _LEAST_ROOM), self._layout)
             self.rows().copy_to(grown.part(0, self._count))
             self._room = grown
         rows.copy_to(self._room.part(self._count, stop))
@@ -115,7 +115,7 @@ class TailRows:
     def drop(self, count: int) -> None:
         """Forgets the first `count` rows."""
         left = self.rows().part(count, self._count)
-        self._room, self._count = empty_rows(max(len(left), _LEAST_ROOM), self._dimension), len(left)
+        self._room, self._count = empty_rows(max(len(left), _LEAST_ROOM), self._layout), len(left)
         left.copy_to(self._room.part(0, self._count))
         while count:
             first = self._extents[0]

@@ -7,7 +7,7 @@ two near-duplicates exactly the first is kept and every group keeps one.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -29,10 +29,20 @@ class Reason(StrEnum):
     """The stage that refused a persona; the `reason` column of `rejected/`."""
 
     EXACT = "exact"
+    MINHASH = "minhash"
     EMBEDDING = "embedding"
 
 
 ADMITTED = "admitted"
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """From where on a stage refuses: Jaccard's similarity of words, which is estimated (None leaves the stage out), and
+    the cosine of vectors."""
+
+    cosine: float
+    minhash: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,8 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Admitted where `reason` is None; else the neighbour that is kept, and the cosine with it (1.0 for exact)."""
+    """Admitted where `reason` is None; else the neighbour that is kept, and the score with it: 1 for exact ones, the
+    similarity of words, or the cosine."""
 
     persona_id: str
     reason: Reason | None = None
@@ -62,29 +73,49 @@ def form_key(text: str) -> bytes:
     return hashlib.blake2b(normal_form(text).encode(), digest_size=16).digest()
 
 
-def decide(
-    candidates: Sequence[Candidate],
-    within: NDArray[np.float32],
-    nearest_score: NDArray[np.float32],
-    nearest_id: Sequence[str],
-    threshold: float,
-) -> list[Verdict]:
-    """Verdicts by embedding for a batch of n candidates, none of which is kept yet.
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """For each of n candidates the best score among the kept, and who has it ("" where there is none)."""
 
-    `within` is the n × n cosine matrix of the batch; `nearest_score` (n) and `nearest_id` (n) are each candidate's best
-    neighbour among the personas kept before. A cosine ≥ `threshold` refuses.
-    """
+    scores: NDArray[np.float32]
+    ids: list[str]
+
+    def or_nearer(self, other: Nearest) -> Nearest:
+        nearer = other.scores > self.scores
+        ids = [theirs if better else ours for ours, theirs, better in zip(self.ids, other.ids, nearer, strict=True)]
+        return Nearest(np.maximum(self.scores, other.scores), ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What one stage knows of a batch: the `nearest` of those kept before, and the scores `within` the batch, of one
+    row with several others. A score ≥ `threshold` refuses."""
+
+    reason: Reason
+    threshold: float
+    nearest: Nearest
+    within: Callable[[int, NDArray[np.intp]], NDArray[np.float32]]
+
+
+def decide(candidates: Sequence[Candidate], stages: Sequence[Stage]) -> list[Verdict]:
+    """Verdicts on a batch of n candidates, none of which is kept yet; the first stage that refuses one is named."""
     kept, count = np.empty(len(candidates), np.intp), 0
     verdicts: list[Verdict] = []
     for row, candidate in enumerate(candidates):
-        score, neighbour = float(nearest_score[row]), nearest_id[row]
-        if count:
-            best = int(kept[np.argmax(within[row, kept[:count]])])
-            if float(within[row, best]) > score:
-                score, neighbour = float(within[row, best]), candidates[best].persona_id
-        if score >= threshold:
-            verdicts.append(Verdict(candidate.persona_id, Reason.EMBEDDING, neighbour, min(score, 1.0)))
-        else:
+        refusals = (_refusal(candidates, row, kept[:count], stage) for stage in stages)
+        verdict = next(filter(None, refusals), None) or Verdict(candidate.persona_id)
+        if verdict.admitted:
             kept[count], count = row, count + 1
-            verdicts.append(Verdict(candidate.persona_id))
+        verdicts.append(verdict)
     return verdicts
+
+
+def _refusal(candidates: Sequence[Candidate], row: int, kept: NDArray[np.intp], stage: Stage) -> Verdict | None:
+    score, neighbour = float(stage.nearest.scores[row]), stage.nearest.ids[row]
+    if len(kept):
+        within = stage.within(row, kept)
+        best = int(np.argmax(within))
+        if float(within[best]) > score:
+            score, neighbour = float(within[best]), candidates[int(kept[best])].persona_id
+    refused = score >= stage.threshold
+    return Verdict(candidates[row].persona_id, stage.reason, neighbour, min(score, 1.0)) if refused else None

@@ -77,7 +77,7 @@ _BULLET, _LABEL = r"(?:[-*•–]|\(?\d{1,3}[.):])\s+", r"\**persona\s*\d*\**\s*
 _LIST_MARK = re.compile(rf"^\s*(?:{_BULLET}(?:{_LABEL})?|{_LABEL})", re.IGNORECASE)
 _NUMBERED = re.compile(r"^[\W_]*(persona|person)?[\W_]*\d+[\W_]*$", re.IGNORECASE)
 _JSON = re.compile(r"[\[{]\s*[\[{\"']|\{\s*\w+\s*:")
-_UNSPACED = re.compile(
+UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
 _MIN_WORDS, _MIN_UNSPACED = 3, 6  # words, or characters of a script that does without spaces
@@ -108,7 +108,7 @@ def read_personas(answer: str) -> list[Found]:
 
 def _may_be_a_person(text: str) -> bool:
     words = len(normal_form(text).split())
-    return len(text) <= _MAX_CHARACTERS and (words >= _MIN_WORDS or len(_UNSPACED.findall(text)) >= _MIN_UNSPACED)
+    return len(text) <= _MAX_CHARACTERS and (words >= _MIN_WORDS or len(UNSPACED.findall(text)) >= _MIN_UNSPACED)
 
 
 def _from_json(answer: str) -> list[Found]:

@@ -41,6 +41,7 @@ class Job:
     keep_rejected: bool = False
     model: str | None = None
     address: str | None = None
+    minhash: float | None = None
 
     def lasting(self) -> dict[str, Any]:
         """What may not change while the job lasts."""
@@ -51,6 +52,7 @@ class Job:
             "--against": self.against,
             "--keep-rejected": self.keep_rejected,
             "--model": self.model,
+            "--minhash": self.minhash,
         }
 
 
@@ -80,7 +82,7 @@ def _work(job: Job, files: list[SourceFile], others: list[SourceFile], output: O
     with ExitStack() as stack:
         stack.enter_context(native_noise(output.folder / "ray.log"))
         stack.enter_context(session(job.address))
-        chosen = Dedup(threshold=job.threshold, model=job.model)
+        chosen = Dedup(threshold=job.threshold, minhash=job.minhash, model=job.model)
         service = stack.enter_context(dedup_service(chosen, output.folder / "log"))
         view = stack.enter_context(_View(console, total))
         view.show(state.against + state.rows)

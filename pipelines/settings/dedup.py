@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from actors.encoder import Backend, Precision
-from actors.logic.near_duplicates import Scope
+from actors.logic.near_duplicates import Scope, Thresholds
 from pipelines.settings.llm import Asked
 from pipelines.settings.section import Section
 
@@ -18,12 +18,17 @@ class EmbeddingEndpointSettings(Asked):
 
 class Dedup(Section):
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.9
+    minhash: Annotated[float, Field(ge=0.7, le=1)] | None = None
     scope: Scope = Scope.CORPUS
     model: str | None = None
     shards: Annotated[int, Field(strict=True, ge=1, le=1024)] = 1
     backend: Backend = Backend.TORCH
     precision: Precision = Precision.FLOAT32
     endpoint: EmbeddingEndpointSettings | None = None
+
+    @property
+    def thresholds(self) -> Thresholds:
+        return Thresholds(self.threshold, self.minhash)
 
     @model_validator(mode="after")
     def _one_way(self) -> Dedup:

@@ -10,7 +10,7 @@ from geometry import SIZE, apart, at_cosine, candidate, candidates, groups, scat
 from numpy.typing import NDArray
 
 from actors.index import PersonaIndex
-from actors.logic.near_duplicates import Candidate, Reason, Verdict, decide, form_key
+from actors.logic.near_duplicates import Candidate, Nearest, Reason, Stage, Thresholds, Verdict, decide, form_key
 from actors.shard import Shard
 
 THRESHOLD = 0.9
@@ -19,9 +19,9 @@ THRESHOLD = 0.9
 class Admission:
     """A shard by itself, whose candidates come with their vectors."""
 
-    def __init__(self, index: PersonaIndex, threshold: float) -> None:
+    def __init__(self, index: PersonaIndex, threshold: float, minhash: float | None = None) -> None:
         self._index, self._vectors = index, dict[str, NDArray[np.float32]]()
-        self._shard = Shard(0, threshold, index, self._encode, {}, ThreadPoolExecutor(1))
+        self._shard = Shard(0, Thresholds(threshold, minhash), index, self._encode, {}, ThreadPoolExecutor(1))
 
     def __len__(self) -> int:
         return len(self._index)
@@ -35,8 +35,8 @@ class Admission:
         return asyncio.run(self._shard.admit(candidates))
 
 
-def index(folder: Path | None = None, size: int = SIZE) -> Admission:
-    return Admission(PersonaIndex(size, folder, "m"), THRESHOLD)
+def index(folder: Path | None = None, size: int = SIZE, minhash: float | None = None) -> Admission:
+    return Admission(PersonaIndex(size, folder, "m", minhash=minhash), THRESHOLD, minhash)
 
 
 def admitted(verdicts: Sequence[Verdict]) -> list[int]:
@@ -184,10 +184,44 @@ def test_the_form_of_a_text_is_16_bytes_of_its_normal_form():
 
 def test_a_decision_needs_no_index():
     within = np.array([[1, 0.95], [0.95, 1]], dtype=np.float32)
-    before, names = np.array([0.97, 0.2], dtype=np.float32), ["kept", "far"]
-    verdicts = decide(candidates(1, 2), within, before, names, THRESHOLD)
+    before = Nearest(np.array([0.97, 0.2], dtype=np.float32), ["kept", "far"])
+    stage = Stage(Reason.EMBEDDING, THRESHOLD, before, lambda row, others: within[row, others])
+    verdicts = decide(candidates(1, 2), [stage])
     assert verdicts[0].neighbour_id == "kept"
     assert verdicts[1].admitted  # near a refused one alone
+
+
+# --- by their words
+
+WORDS = "a retired harbour pilot from Bergen who restores radios and teaches chess to his nine grandchildren at night"
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_texts_of_the_same_words_are_refused_before_their_vectors_are_looked_at(together, tmp_path):
+    said = [candidate(1, WORDS), candidate(2, WORDS.replace("at night", "night at").upper() + "!"), candidate(3)]
+    vectors, kept = apart(3), index(tmp_path, minhash=0.9)
+    if together:
+        verdicts = kept.admit(said, vectors)
+    else:
+        first = kept.admit(said[:1], vectors[:1])
+        kept = index(tmp_path, minhash=0.9)  # another process goes on with the log
+        verdicts = first + kept.admit(said[1:], vectors[1:])
+    assert [one.reason for one in verdicts] == [None, Reason.MINHASH, None]
+    assert (verdicts[1].neighbour_id, verdicts[1].score) == (said[0].persona_id, 1.0)
+    assert len(kept) == 2
+
+
+def test_texts_with_fewer_words_in_common_go_on_to_the_next_stage():
+    said = [candidate(1, WORDS), candidate(2, WORDS.replace("Bergen", "Oslo").replace("nine", "four"))]
+    assert admitted(index(minhash=0.9).admit(said, apart(2))) == [1, 2]
+    near = index(minhash=0.9).admit(said, np.stack([apart(1)[0], at_cosine(apart(1)[0], 0.95)]))
+    assert near[1].reason is Reason.EMBEDDING
+    assert index(minhash=0.7).admit(said, apart(2))[1].reason is Reason.MINHASH
+
+
+def test_without_the_stage_texts_of_the_same_words_are_kept_where_their_vectors_differ():
+    said = [candidate(1, WORDS), candidate(2, WORDS.replace("at night", "night at"))]
+    assert admitted(index().admit(said, apart(2))) == [1, 2]
 
 
 # --- against a slow and simple one

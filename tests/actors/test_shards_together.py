@@ -11,7 +11,7 @@ import pytest
 from geometry import SIZE, groups
 
 from actors.index import PersonaIndex
-from actors.logic.near_duplicates import Candidate, Reason, form_key
+from actors.logic.near_duplicates import Candidate, Reason, Thresholds, form_key
 from actors.shard import Shard
 
 THRESHOLD = 0.9
@@ -23,9 +23,9 @@ class Late:
     def __init__(self, cluster: Cluster, number: int) -> None:
         self._cluster, self._number = cluster, number
 
-    async def probe(self, ticket, vectors):
+    async def probe(self, ticket, marks):
         await self._cluster.pause()
-        found = await self._cluster.shards[self._number].probe(ticket, vectors)
+        found = await self._cluster.shards[self._number].probe(ticket, marks)
         await self._cluster.pause()
         return found
 
@@ -37,15 +37,18 @@ class Late:
 class Cluster:
     """Shards over indexes in memory, in one process."""
 
-    def __init__(self, count: int, vectors: np.ndarray, seed: int) -> None:
-        self.random = random.Random(seed)
-        self.vectors, self.embedded = {f"text {at}": vector for at, vector in enumerate(vectors)}, 0
-        self.indexes = [PersonaIndex(SIZE, None, "m") for _ in range(count)]
+    def __init__(
+        self, count: int, vectors: np.ndarray, seed: int, texts: list[str] | None = None, minhash: float | None = None
+    ) -> None:
+        self.random, self._thresholds = random.Random(seed), Thresholds(THRESHOLD, minhash)
+        texts = texts or [f"text {at}" for at in range(len(vectors))]
+        self.vectors, self.embedded = dict(zip(texts, vectors, strict=True)), 0
+        self.indexes = [PersonaIndex(SIZE, None, "m", minhash=minhash) for _ in range(count)]
         self.shards = [self._shard(number, index) for number, index in enumerate(self.indexes)]
 
     def _shard(self, number: int, index: PersonaIndex) -> Shard:
         peers = {other: Late(self, other) for other in range(len(self.indexes)) if other != number}
-        return Shard(number, THRESHOLD, index, self.encode, peers, ThreadPoolExecutor(1))
+        return Shard(number, self._thresholds, index, self.encode, peers, ThreadPoolExecutor(1))
 
     async def pause(self) -> None:
         await asyncio.sleep(self.random.choice([0, 0, 0.001, 0.004]))
@@ -95,6 +98,29 @@ def test_of_near_ones_that_come_at_the_same_time_to_different_shards_exactly_one
     verdicts = [verdict for part in asyncio.run(main()) for verdict in part]
     assert sorted(one.persona_id for one in verdicts) == sorted(one.persona_id for one in asked)
     check(cluster, {one.persona_id: one.text for one in asked}, verdicts)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("seed", range(4))
+def test_of_texts_of_the_same_words_at_different_shards_exactly_one_stays(count, seed):
+    draw = random.Random(seed)
+    words = [[f"word{group}x{at}" for at in range(12)] for group in range(20)]
+    texts = [" ".join(draw.sample(words[at % 20], 12)) for at in range(120)]
+    vectors = np.random.default_rng(seed).normal(size=(120, SIZE))
+    cluster = Cluster(count, vectors / np.linalg.norm(vectors, axis=1, keepdims=True), seed, texts, minhash=0.9)
+    asked = [Candidate(f"{at:024x}", text) for at, text in enumerate(texts)]
+    draw.shuffle(asked)
+
+    async def main():
+        return await asyncio.wait_for(asyncio.gather(*(cluster.admit(asked[at::16]) for at in range(16))), 60)
+
+    verdicts = [verdict for part in asyncio.run(main()) for verdict in part]
+    texts_of = {one.persona_id: one.text for one in asked}
+    kept = [frozenset(texts_of[one.persona_id].split()) for one in verdicts if one.admitted]
+    assert len(kept) == len(set(kept))
+    by_words = [one for one in verdicts if one.reason is Reason.MINHASH]
+    assert len(by_words) > 40
+    assert all(set(texts_of[one.neighbour_id].split()) == set(texts_of[one.persona_id].split()) for one in by_words)
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -38,7 +38,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from actors.dedup_service import DedupClient, DedupService
 from actors.encoder import DEFAULT_MODEL, Encoding
 from actors.local_encoder import LocalEncoder
-from actors.logic.near_duplicates import Candidate, Verdict
+from actors.logic.near_duplicates import Candidate, Thresholds, Verdict
 from cluster.named import Named, start
 
 THRESHOLD = 0.9
@@ -231,7 +231,7 @@ def main() -> None:
             embedder, names = Named("embedder", namespace), [Named(f"dedup-{at}", namespace) for at in range(count)]
             handles = [start(LookUp, embedder, made, f"{place}/vectors.npy", num_cpus=0)]
             for at, name in enumerate(names):
-                arguments = (THRESHOLD, [embedder], f"{place}/{count}/{at}", DEFAULT_MODEL, at, names)
+                arguments = (Thresholds(THRESHOLD), [embedder], f"{place}/{count}/{at}", DEFAULT_MODEL, at, names)
                 handles.append(start(DedupService, name, *arguments, **LASTING))
             pids = ray.get([handle.pid.remote() for handle in handles[1:]])
             ray.get([handle.size.remote() for handle in handles[1:]])

@@ -85,7 +85,7 @@ def build(folder: Path, tier: str) -> dict[str, float]:
 def measure(folder: Path, tier: str) -> dict[str, float]:
     import faiss  # noqa: F401  (its own memory is not the index's)
 
-    from actors.logic.near_duplicates import Candidate
+    from actors.logic.near_duplicates import Candidate, Thresholds
     from actors.shard import Shard
 
     asked = np.load(folder / "asked.npz")
@@ -109,7 +109,7 @@ def measure(folder: Path, tier: str) -> dict[str, float]:
         return np.stack([vectors[text] for text in texts])
 
     async def decide_all() -> None:
-        shard = Shard(0, 0.9, index, encode, {}, ThreadPoolExecutor(1))
+        shard = Shard(0, Thresholds(0.9), index, encode, {}, ThreadPoolExecutor(1))
         for batch in batches:
             await shard.admit(batch)
 

@@ -30,13 +30,24 @@ def read(path):
 def test_the_first_of_each_group_stays_with_its_columns_and_the_rest_say_why(tmp_path, shared_ray, run_populace):
     rows = [{"text": text, "id": number} for number, text in enumerate(texts()[:60])]
     rows += [row | {"text": row["text"].upper(), "id": 100 + row["id"]} for row in rows]
+    rows += [{"text": " ".join(reversed(row["text"].split())), "id": 200 + row["id"]} for row in rows[:4]]
     source, other = write(tmp_path / "in.jsonl", rows), tmp_path / "other.parquet"
     pq.write_table(pa.table({"text": [rows[5]["text"]]}), other)
     out = tmp_path / "out.jsonl"
-    options = ("--address", shared_ray.address, "--keep-rejected", "--threshold", 1.0, "--against", other)
+    options = (
+        "--address",
+        shared_ray.address,
+        "--keep-rejected",
+        "--threshold",
+        1.0,
+        "--minhash",
+        0.9,
+        "--against",
+        other,
+    )
     done = run_populace("dedup", source, out, *options)
     assert done.returncode == 0, done.stderr
-    assert "120 rows: 59 kept; refused: 61 exact" in done.stdout
+    assert "124 rows: 59 kept; refused: 61 exact, 4 minhash" in done.stdout
     assert read(out) == [row for row in rows[:60] if row["id"] != 5]
     neighbours = {row["id"]: row["dedup_neighbour"] for row in read(tmp_path / "out.rejected.jsonl")}
     assert neighbours[5] == neighbours[105] == "row 0 of the other set" and neighbours[107] == "row 7"

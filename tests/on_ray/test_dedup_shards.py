@@ -14,7 +14,7 @@ import pytest
 import ray
 
 from actors.dedup_service import DedupClient, DedupService
-from actors.logic.near_duplicates import Candidate
+from actors.logic.near_duplicates import Candidate, Thresholds
 from cluster.named import Named, start
 
 THRESHOLD, SIZE, SHARDS = 0.9, 16, 3
@@ -48,7 +48,7 @@ def shards(tmp_path):
     names = [Named(f"dedup-{number}", namespace) for number in range(SHARDS)]
     handles = [start(TextVectors, embedder, num_cpus=0)]
     for number, name in enumerate(names):
-        arguments = (THRESHOLD, [embedder], str(tmp_path / str(number)), "m", number, names)
+        arguments = (Thresholds(THRESHOLD), [embedder], str(tmp_path / str(number)), "m", number, names)
         handles.append(start(DedupService, name, *arguments, **FOREVER))
     yield names
     for handle in handles:

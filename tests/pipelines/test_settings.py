@@ -175,6 +175,7 @@ def test_an_unknown_key_names_the_nearest_known_one(override, said):
     ("override", "said"),
     [
         ("personas.dedup.threshold=1.2", "personas.dedup.threshold must be in (0, 1], got 1.2"),
+        ("personas.dedup.minhash=0.5", "personas.dedup.minhash must be in [0.7, 1], got 0.5"),
         ("personas.dedup.threshold=0", "personas.dedup.threshold must be in (0, 1], got 0"),
         ("personas.dedup.threshold=.nan", "personas.dedup.threshold must be in (0, 1], got nan"),
         ("personas.per_call=51", "personas.per_call must be in [1, 50], got 51"),

@@ -322,3 +322,35 @@ def test_sealed_rows_take_no_memory(tmp_path):
     assert held < 1.5 * SEGMENT_ROWS * row  # the tail: 65,536 rows of the last batch
     assert peak < 5 * SEGMENT_ROWS * row
     assert len(kept) == 7 * SEGMENT_ROWS
+
+
+# --- signatures
+
+
+def signed(folder: Path, signature: int) -> IndexLog:
+    return IndexLog(folder, "m", 4, signature)
+
+
+def test_signatures_are_kept_from_stream_to_segment_to_restart(tmp_path):
+    signatures = np.random.default_rng(0).integers(256, size=(70_000, 128), dtype=np.uint8)
+    log = signed(tmp_path, 128)
+    for start in range(0, 70_000, 10_000):
+        ids = [at.to_bytes(12, "big") for at in range(start, start + 10_000)]
+        vectors = np.zeros((10_000, 4), np.float16)
+        log.append(rows_of(ids, [one + bytes(4) for one in ids], vectors, signatures[start : start + 10_000]))
+    log.append(rows_of([b"x" * 12], [b"x" * 16], np.zeros((1, 4), np.float16), signatures[:1]))
+    positions = np.array([0, 9_999, 65_535, 65_536, 69_999])
+    for kept in (log, signed(tmp_path, 128)):
+        assert (kept.signatures(positions) == signatures[positions]).all()
+        assert len(kept) == 70_001
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "said"), [(0, 128, "is set but .* without"), (128, 0, "is not set but .* with ")]
+)
+def test_a_log_with_signatures_is_not_opened_without_them_nor_the_other_way_round(tmp_path, first, then, said):
+    log = signed(tmp_path, first)
+    log.append(rows_of([b"x" * 12], [b"x" * 16], np.zeros((1, 4), np.float16), np.zeros((1, first), np.uint8)))
+    log.close()
+    with pytest.raises(UserError, match=rf"personas\.dedup\.minhash {said}"):
+        signed(tmp_path, then)
