@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pyarrow.dataset as ds
 import yaml
 
+from actors.logic.document import DocumentKind
 from cluster.files import write_atomically
 from cluster.manifest import Manifest
 from pipelines.closing import first_row, metrics
@@ -52,9 +54,9 @@ def _header(counts: dict[str, Any], folder: Path) -> dict[str, Any]:
 def _body(settings: Settings, manifest: Manifest, counts: dict[str, Any]) -> str:
     day = datetime.now(UTC).date().isoformat()
     models = ", ".join(sorted(_models(settings.folder))) or "none yet"
-    chosen = settings.conversations
+    chosen, words = settings.conversations, _words(settings, counts)
     figures = [
-        ("documents read", counts.get("documents")),
+        (words.read, counts.get("documents")),
         ("documents cut to the model's context", counts.get("documents_truncated")),
         ("personas", counts.get("personas")),
         ("near-duplicates refused", counts.get("rejected")),
@@ -68,9 +70,8 @@ def _body(settings: Settings, manifest: Manifest, counts: dict[str, Any]) -> str
     cost = "unknown" if counts.get("cost_usd") is None else f"{counts['cost_usd']:,.4f}"
     return f"""# {settings.folder.name}
 
-Synthetic conversations between personas and an assistant, made by populace on {day}. Personas were found in documents
-(who would read, write, like or dislike them) and grown through their relationships to depth
-{counts.get("depth")}; each conversation is held by one persona about one document, {chosen.max_turns} exchange(s) long.
+Synthetic conversations between personas and an assistant, made by populace on {day}. {words.origin};
+each conversation is held by one persona{words.topic}, {chosen.max_turns} exchange(s) long.
 
 | | |
 |---|---:|
@@ -90,20 +91,52 @@ conversations = load_dataset("parquet", data_files="conversations/part-*.parquet
 personas = load_dataset("parquet", data_files="personas/part-*.parquet", split="train")
 ```
 
-`messages` is in the chat format (`role`, `content`); `persona_generation_depth` says how far from the document the
-persona was found.
+`messages` is in the chat format (`role`, `content`); `persona_generation_depth` says {words.depth}.
 {_sample(settings.folder)}{_funnel(counts)}
 ## Sources and limits
 
-Documents: {", ".join(f"`{path}`" for path in settings.documents.path)}. Their licences bind what is derived from them;
-set the `license` field above accordingly before you share this.
+{words.sources}: {", ".join(f"`{path}`" for path in settings.documents.path)}. Their licences bind what is derived
+from them; set the `license` field above accordingly before you share this.
 
-Everything but the documents was written by the models named above. Facts in it were not checked. Personas carry the
-associations of the models, stereotypes among them, and the people of the documents are not the people of the world.
+Everything but {words.real} was written by the models named above. Facts in it were not checked. Personas carry the
+associations of the models, stereotypes among them, and the people of {words.real} are not the people of the world.
 Do not train the models named above on this data round after round without fresh real text.
 
 Run {manifest.run_id}.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What the card says of where the personas come from."""
+
+    read: str
+    origin: str
+    topic: str
+    depth: str
+    sources: str
+    real: str
+
+
+def _words(settings: Settings, counts: dict[str, Any]) -> _Words:
+    grown = f"grown through their relationships to depth\n{counts.get('depth')}"
+    if settings.documents.kind is DocumentKind.PERSONA:
+        return _Words(
+            read="personas given",
+            origin=f"The seed personas were given (relation `given`), not found by a model, and {grown}",
+            topic="",
+            depth="how many relationships lie between the\npersona and one that was given",
+            sources="Personas given",
+            real="the personas given",
+        )
+    return _Words(
+        read="documents read",
+        origin=f"Personas were found in documents\n(who would read, write, like or dislike them) and {grown}",
+        topic=" about one document",
+        depth="how far from the document the\npersona was found",
+        sources="Documents",
+        real="the documents",
+    )
 
 
 def _funnel(counts: dict[str, Any]) -> str:

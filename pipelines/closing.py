@@ -14,6 +14,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from actors.logic.document import DocumentKind
 from actors.logic.near_duplicates import Reason
 
 _SHOWN = 600
@@ -70,7 +71,8 @@ def _figures(counts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     def number(name: str) -> str:
         return f"{counts.get(name) or 0:,.0f}"
 
-    yield "documents", number("documents") + _notes(counts, "unreadable", "repeated", "truncated")
+    what = "personas given" if counts.get("documents_kind") == DocumentKind.PERSONA else "documents"
+    yield what, number("documents") + _notes(counts, "unreadable", "repeated", "truncated")
     depth = counts.get("depth")
     yield (
         "personas",

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import ray
 
 from actors.conversation_writer import SUMMARY, ConversationWriter
+from actors.logic.document import DocumentKind
 from actors.logic.persona import Persona
 from actors.logic.plan import DialogueRule, Pool, Unit, dialogues, units
 from cluster.errors import Halt
@@ -132,6 +133,7 @@ def dialogue_rule(settings: Settings) -> DialogueRule:
         settings.seed,
         chosen.max_tokens,
         settings.llm.small_model,
+        settings.documents.kind is DocumentKind.PERSONA,
     )
 
 

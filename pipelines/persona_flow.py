@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import ray
 
 from actors.logic import tables
-from actors.logic.depth import auto_depth, pool_size, target_per_document
+from actors.logic.depth import pool_size
 from actors.logic.document import digest
 from actors.logic.growth import Failure, GrowthRule
 from actors.persona_pool import PersonaPart
@@ -35,14 +35,6 @@ _PART_DOCUMENTS = 500
 _PART_BYTES = 4 * 2**20
 _IN_FLIGHT = 2  # batches per pool: the tail of one overlaps the head of the next
 _FAILURES_KEPT = 10_000
-
-
-def growth_rule(settings: Settings, documents: int) -> GrowthRule:
-    """The rule for `documents` documents; `auto` takes the depth whose pool is closest to what a document owes."""
-    personas, asked = settings.personas, settings.conversations.count
-    target = personas.target_per_document or target_per_document(asked, documents)
-    depth = auto_depth(target, personas.per_call) if personas.depth == "auto" else personas.depth
-    return GrowthRule(depth, personas.per_call, personas.granularity, settings.seed, settings.llm.small_model)
 
 
 def grow_personas(
@@ -97,7 +89,8 @@ class _Flow:
     ) -> None:
         self._settings, self._manifest, self._pools, self._view = settings, manifest, pools, view
         self._in_flight = in_flight
-        self._batch_rows = max(1, min(_PART_DOCUMENTS, _PART_PERSONAS // pool_size(rule.depth, rule.per_call)))
+        pool = pool_size(rule.depth, rule.per_call, rule.given)
+        self._batch_rows = max(1, min(_PART_DOCUMENTS, _PART_PERSONAS // pool))
         self._buffers = [_Buffer() for _ in pools]
         self._pending: dict[Any, int] = {}
         self._bad: list[Failure] = []
@@ -114,6 +107,7 @@ class _Flow:
                 id_field=settings.id_field,
                 max_characters=self._manifest.facts["document_characters"],
                 limit=settings.limit,
+                kind=settings.kind,
             )
             for table in take_documents(documents, settings.limit):
                 self._take(table, seen)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from actors.logic.depth import auto_depth, pool_size, target_per_document
+from actors.logic.depth import pool_size
 from actors.logic.dialogue import Context
 from actors.logic.document import Document
 from actors.prompts import load as load_prompt
@@ -20,6 +20,7 @@ from cluster.batch import SHARE_OF_PRICE
 from cluster.chat import Role
 from cluster.errors import UserError
 from pipelines.batching import batches_dialogues, batches_personas, unbatched
+from pipelines.growth_rule import growth_rule
 from pipelines.settings import Llm, Settings, document_characters
 from pipelines.sources import Split, check_fields, count_documents, find_files, plan_splits, read_split
 
@@ -74,28 +75,31 @@ def _documents(settings: Settings, splits: list[Split]) -> Iterator[Document]:
     chosen = settings.documents
     most = document_characters(settings, [one.context_tokens for one in settings.llm.endpoints if one.context_tokens])
     for split in splits:
-        for one in read_split(split, chosen.text_field, chosen.id_field, most):
+        for one in read_split(split, chosen.text_field, chosen.id_field, most, chosen.kind):
             if isinstance(one, Document):
                 yield one
 
 
 def _figures(settings: Settings, documents: int, characters: int) -> Plan:
-    personas, talk = settings.personas, settings.conversations
-    target = personas.target_per_document or target_per_document(talk.count, documents)
-    depth = auto_depth(target, personas.per_call) if personas.depth == "auto" else personas.depth
-    pool = pool_size(depth, personas.per_call)
-    persona_calls = pool // (1 if settings.llm.small_model else personas.per_call) * documents
+    talk = settings.conversations
+    rule = growth_rule(settings, documents)
+    given, depth = rule.given, rule.depth
+    pool = pool_size(depth, rule.per_call, given)
+    per_call = 1 if rule.one_per_request else rule.per_call
+    persona_calls = (pool - given) // per_call * documents
     dialogue_calls = 2 * talk.max_turns * talk.count
-    per_call = 1 if settings.llm.small_model else personas.per_call
-    text = characters // _CHARACTERS_PER_TOKEN
-    template = _tokens("text_to_persona") + (text if depth == 0 else _PERSONA_TOKENS)
+    read = characters // _CHARACTERS_PER_TOKEN
+    text, persona = 0 if given else read, read if given and depth == 0 else _PERSONA_TOKENS
+    first = int(given)  # the layer that is asked for first
+    template = _tokens("persona_to_persona" if given else "text_to_persona")
+    asked = template + (read if depth == first else _PERSONA_TOKENS)
     said = _MESSAGE_TOKENS + _ANSWER_TOKENS
     history = sum(exchange * said for exchange in range(talk.max_turns)) / talk.max_turns
-    correspondent = _tokens("correspondent") + _PERSONA_TOKENS + text + history
+    correspondent = _tokens("correspondent") + persona + text + history
     respondent = _MESSAGE_TOKENS + (text if talk.context is Context.DOCUMENT else 0) + history
     exchanges = dialogue_calls / 2
     tokens = {
-        Role.PERSONA: (persona_calls * template, persona_calls * per_call * _PERSONA_TOKENS),
+        Role.PERSONA: (persona_calls * asked, persona_calls * per_call * _PERSONA_TOKENS),
         Role.CORRESPONDENT: (exchanges * correspondent, exchanges * _MESSAGE_TOKENS),
         Role.RESPONDENT: (exchanges * respondent, exchanges * _ANSWER_TOKENS),
     }

@@ -9,6 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
+from actors.logic.document import DocumentKind
+from actors.logic.growth import GrowthRule
 from actors.logic.near_duplicates import ADMITTED, Reason
 from actors.logic.persona_call import PersonaCall
 from cluster.errors import Halt, UserError
@@ -17,6 +19,7 @@ from cluster.manifest import Manifest
 from cluster.spending import worst_cost
 from pipelines.batching import check_batches, check_under_way, warnings
 from pipelines.endpoints import embedding_endpoint, endpoints
+from pipelines.growth_rule import growth_rule
 from pipelines.preflight import check
 from pipelines.run_folder import open_run
 from pipelines.settings import Settings, document_characters
@@ -58,8 +61,6 @@ def run(
             )
         check_under_way(settings)
         targets = endpoints(settings)
-        if stages.personas and not manifest.personas.done:
-            _pays_for_a_call(settings, targets)
         report = check(targets)
         if (embeds := embedding_endpoint(settings.personas.dedup)) and stages.personas and not manifest.personas.done:
             check([embeds])
@@ -69,6 +70,9 @@ def run(
         for line in settings.llm.listed():
             console.print(line, highlight=False, soft_wrap=True)
         splits = _documents(settings, manifest, report.contexts)
+        if stages.personas and not manifest.personas.done:
+            _pays_for_a_call(settings, GrowthRule(**manifest.facts["growth"]), targets)
+        manifest.save()
         _make(settings, console, manifest, stages, splits)
     return manifest
 
@@ -79,10 +83,15 @@ def _left(settings: Settings, manifest: Manifest, stages: Stages) -> bool:
     return stages.conversations and manifest.conversations.total("rows") < settings.conversations.count
 
 
-def _pays_for_a_call(settings: Settings, targets: list[Endpoint]) -> None:
-    """`UserError` where the budget is less than the cheapest call of all may cost: about a document without words."""
-    budget, chosen = settings.llm.budget_usd, settings.personas
-    call = PersonaCall("", None, 0, "", chosen.per_call, chosen.granularity, settings.seed, settings.llm.small_model)
+def _pays_for_a_call(settings: Settings, rule: GrowthRule, targets: list[Endpoint]) -> None:
+    """`UserError` where the budget is less than the cheapest persona call may cost: about a text without words.
+
+    Given personas that are to have no relations need no such call.
+    """
+    if rule.given and not rule.depth:
+        return
+    budget, parent = settings.llm.budget_usd, "given" if rule.given else None
+    call = PersonaCall("", parent, 0, "", rule.per_call, rule.granularity, rule.seed, rule.one_per_request)
     least = worst_cost(call.first_request(), targets)
     if budget is not None and budget < least:
         raise UserError(f"llm.budget_usd is ${budget:,.10g}, but one call may cost ${least:,.6f} or more; raise it")
@@ -97,8 +106,6 @@ def _documents(settings: Settings, manifest: Manifest, told: list[int]) -> list[
     check_fields(files, chosen.text_field, chosen.id_field)
     splits = plan_splits(files)
     if "growth" not in manifest.facts:
-        from pipelines.persona_flow import growth_rule
-
         enough = max(_COUNTED, settings.conversations.count)
         counted = count_documents(splits, stop_at=min(enough, chosen.limit or enough))
         if not counted:
@@ -108,7 +115,6 @@ def _documents(settings: Settings, manifest: Manifest, told: list[int]) -> list[
         contexts = [one.context_tokens for one in settings.llm.endpoints if one.context_tokens]
         manifest.facts["document_characters"] = document_characters(settings, contexts or told)
         manifest.facts["growth"] = asdict(growth_rule(settings, counted))
-        manifest.save()
     return splits
 
 
@@ -150,6 +156,7 @@ def totals(manifest: Manifest) -> dict[str, Any]:
     """Counts of what the run has made, from the manifest."""
     facts = manifest.facts
     return {
+        "documents_kind": manifest.settings.get("documents.kind", DocumentKind.TEXT.value),
         "documents": manifest.personas.total("documents"),
         "documents_with_personas": manifest.personas.total("active"),
         "documents_unreadable": facts.get("documents_unreadable", 0),

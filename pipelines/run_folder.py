@@ -23,13 +23,14 @@ log = logging.getLogger(__name__)
 PERSONA_FOLDERS = ("documents", "personas", "rejected")
 SOURCE_FAILURES = "documents"
 _JOURNAL = ("*.jsonl", "index", "journal.json", "compaction.json", ".lock", ".*.tmp")
+_DEDUP = tuple(
+    f"{folder}/{name}"
+    for folder in ("dedup", "dedup/shard-*")
+    for name in ("log-*.arrows", "segment-*.arrow", "index-*.faiss", ".*.tmp")
+)
 _OWN = (
     "batches/[0-9]*.*",
     "batches/.lock",
-    "dedup/log-*.arrows",
-    "dedup/segment-*.arrow",
-    "dedup/index-*.faiss",
-    "dedup/.*.tmp",
     "metrics.json",
     "budget.json",
     "README.md",
@@ -65,8 +66,9 @@ def clear(folder: Path) -> None:
     if (folder / "manifest.json").is_file():
         if not belongs_to_another(folder / "journal", _run_id(folder)):
             _remove(folder / "journal", _JOURNAL)
-        _remove(folder, _OWN)
-    for name in (*PERSONA_FOLDERS, "conversations", "failures", "journal", "batches", "dedup"):
+        _remove(folder, [*_OWN, *_DEDUP])
+    shards = [str(path.relative_to(folder)) for path in folder.glob("dedup/shard-*")]
+    for name in (*PERSONA_FOLDERS, "conversations", "failures", "journal", "batches", *shards, "dedup"):
         with suppress(OSError):  # not empty: somebody else's files lie there
             (folder / name).rmdir()
 
@@ -138,4 +140,7 @@ def _check(settings: Settings, manifest: Manifest) -> None:
             f"{name} was {manifest.settings[name]!r} when {settings.run_dir} was begun and is {now.get(name)!r} now; "
             "keep it, choose another run_dir, or --fresh to start over"
         )
+    if names:  # what was chosen and admitted under other settings, and is in no part
+        manifest.facts.pop("growth", None)
+        _remove(settings.folder, _DEDUP)
     manifest.settings = now

@@ -213,3 +213,46 @@ def test_a_plan_counts_each_roles_model_at_its_price_and_says_which_are_the_tabl
     assert 5 * cheap < dearer["cost_usd"] < 25 * cheap
     unknown = json.loads(CliRunner().invoke(app, [*asked, "--set", "llm.roles.respondent=mine"]).stdout)
     assert unknown["cost_usd"] is None
+
+
+def figures_of(config: Path, *overrides: str) -> dict:
+    asked = ["plan", str(config), "--json", *(part for one in overrides for part in ("--set", one))]
+    done = CliRunner().invoke(app, asked)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "depth", "pool", "persona_calls"),
+    [
+        (["personas.depth=0"], 0, 1, 0),
+        (["personas.depth=1"], 1, 6, 1),
+        (["personas.depth=2"], 2, 31, 6),
+        (["personas.depth=2", "personas.per_call=2"], 2, 7, 3),
+        (["personas.depth=2", "llm.small_model=true"], 2, 31, 30),
+        (["conversations.count=30"], 0, 1, 0),  # three a persona are owed, nearer to 1 than to 6
+        (["conversations.count=40"], 1, 6, 1),
+    ],
+)
+def test_a_plan_for_given_personas_counts_them_and_asks_only_for_their_relations(
+    config, overrides, depth, pool, persona_calls
+):
+    hub = config.parent / "hub.jsonl"
+    people = [f"A baker in village {number} who rises early every day." for number in range(10)]
+    hub.write_text("".join(json.dumps({"persona": one}) + "\n" for one in people))
+    given = ["documents.kind=persona", f"documents.path={hub}", "conversations.max_turns=2", *overrides]
+    found = figures_of(config, *given)
+    assert (found["documents"], found["depth"], found["personas_per_document"]) == (10, depth, pool)
+    assert found["personas"] == 10 * pool
+    assert found["calls"] == 10 * persona_calls + 4 * found["conversations"]
+    alone = figures_of(config, *given, "personas.depth=0")
+    asked_for = 10 * (pool - 1) * 45
+    assert found["completion_tokens"] - alone["completion_tokens"] == asked_for
+    assert (found["prompt_tokens"] > alone["prompt_tokens"]) == (depth > 0)
+
+
+def test_personas_in_a_field_of_another_name_are_told_the_fields(config):
+    hub = config.parent / "hub.jsonl"
+    hub.write_text('{"text": "A baker in Paris", "n": 1}\n')
+    line = refusal("plan", config, "--set", "documents.kind=persona", "--set", f"documents.path={hub}")
+    assert line.endswith("no field 'persona'; the fields are 'text', 'n'; set documents.text_field to one of them")

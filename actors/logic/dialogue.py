@@ -1,4 +1,7 @@
-"""The program of one dialogue: a persona (correspondent) and an assistant (respondent) in turns about a document."""
+"""The program of one dialogue: a persona (correspondent) and an assistant (respondent) in turns about a document.
+
+Where there is none, it is about what moves the persona.
+"""
 
 from __future__ import annotations
 
@@ -57,6 +60,7 @@ def conversation_id(seed: int, document_id: str, lap: int, ordinal: int) -> str:
 @dataclass(frozen=True, slots=True)
 class Dialogue:
     """What one dialogue is to be. The persona stands in every correspondent call, before all that was said.
+    `document` is empty where there is none to talk about.
 
     `max_turns` exchanges are made, each a user and an assistant message. The row's system message is the one that the
     respondent had, so that the row holds all that its answers rest on. For a `small_model` the correspondent is shown
@@ -160,7 +164,8 @@ class Dialogue:
         """The dialogue from the persona's side: its own messages are the assistant's, the last answer asks it on."""
         if self.small_model:
             return self._as_small_correspondent(turns)
-        [grounds] = render(load("grounds_document"), document=self.document)
+        about = {"document": self.document} if self.document else {}
+        [grounds] = render(load("grounds_document" if about else "grounds_life"), **about)
         [system] = render(load("correspondent"), persona=self.persona, grounds=grounds["content"])
         messages: list[Message] = [{"role": "system", "content": system["content"]}]
         messages += render(load("correspondent_opening"))
@@ -174,6 +179,8 @@ class Dialogue:
     def _as_small_correspondent(self, turns: list[Turn]) -> list[Message]:
         if turns:
             return [*render(load("correspondent_small_next"), persona=self.persona, answer=turns[-1].content)]
+        if not self.document:
+            return [*render(load("correspondent_small_life"), persona=self.persona)]
         return [*render(load("correspondent_small"), persona=self.persona, document=self.document)]
 
 

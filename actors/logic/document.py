@@ -9,13 +9,22 @@ import hashlib
 import re
 import unicodedata
 from dataclasses import dataclass
+from enum import StrEnum
 
+from actors.logic.persona import normalise_space, why_no_person
 from cluster.errors import FailureKind
+
+
+class DocumentKind(StrEnum):
+    """What the documents of a run are: texts to find people in, or the people themselves."""
+
+    TEXT = "text"
+    PERSONA = "persona"
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One text to find people in. `characters` is its length before it was cut, as `truncated` says it was."""
+    """One text to find people in, or one persona. `characters` is its length before it was cut if `truncated`."""
 
     document_id: str
     text: str
@@ -40,6 +49,20 @@ def document(text: str, given: str | None, source: str, max_characters: int) -> 
         return BadDocument(source, FailureKind.EMPTY_DOCUMENT, "the document is empty")
     kept, truncated = cut(whole, max_characters)
     return Document(document_id(whole, given), kept, source, len(whole), truncated)
+
+
+_LONGEST_LINE = 100_000  # characters, space included; what is longer is no persona
+
+
+def given_persona(text: str, given: str | None, source: str) -> Document | BadDocument:
+    """As `document`, of a persona: on one line and never cut; what cannot be one makes none."""
+    whole = normalise(text)
+    line = normalise_space(whole) if len(whole) <= _LONGEST_LINE else whole
+    if not line:
+        return BadDocument(source, FailureKind.EMPTY_DOCUMENT, "the persona is empty")
+    if fault := why_no_person(line):
+        return BadDocument(source, FailureKind.NO_PERSONA, fault)
+    return Document(document_id(line, given), line, source, len(line), truncated=False)
 
 
 def document_id(text: str, given: str | None = None) -> str:

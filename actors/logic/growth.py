@@ -15,19 +15,25 @@ from actors.logic.persona_call import PersonaAnswer, PersonaCall
 from cluster.errors import FailureKind
 from cluster.program import Done, Failed, Halted, Outcome
 
+GIVEN = "given"  # the relation of a persona that was not found but came with the documents
+
 Ask = Callable[[PersonaCall], Awaitable[Outcome]]
 Admit = Callable[[Sequence[Candidate]], Awaitable[list[Verdict]]]
 
 
 @dataclass(frozen=True, slots=True)
 class GrowthRule:
-    """How every document's tree is grown; the same for the whole run."""
+    """How every document's tree is grown; the same for the whole run.
+
+    A document that is `given` as a persona is itself the seed layer; no model is asked about it before layer 1.
+    """
 
     depth: int
     per_call: int
     granularity: Granularity
     seed: int
     one_per_request: bool = False
+    given: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +69,10 @@ async def grow(
     tree = Tree(document_id)
     parents: list[tuple[str | None, str]] = [(None, text)]
     for depth in range(rule.depth + 1):
-        calls = [
-            PersonaCall(
-                document_id, parent, depth, words, rule.per_call, rule.granularity, rule.seed, rule.one_per_request
-            )
-            for parent, words in parents
-        ]
-        outcomes = await asyncio.gather(*map(ask, calls))
-        candidates = [
-            one for call, outcome in zip(calls, outcomes, strict=True) for one in _read(tree, call, outcome, clock)
-        ]
+        if rule.given and depth == 0:
+            candidates = [_given(document_id, text, clock)]
+        else:
+            candidates = await _asked(tree, depth, parents, rule, ask, clock)
         if tree.halted or not candidates:
             break
         verdicts = await admit([Candidate(one.persona_id, one.text) for one in candidates])
@@ -81,6 +81,30 @@ async def grow(
         if not parents:
             break
     return tree
+
+
+def _given(document_id: str, text: str, clock: Callable[[], float]) -> Persona:
+    """The persona that the document is, as a candidate."""
+    return Persona(persona_id(document_id, None, text), document_id, None, 0, text, GIVEN, "", "", clock())
+
+
+async def _asked(
+    tree: Tree,
+    depth: int,
+    parents: Sequence[tuple[str | None, str]],
+    rule: GrowthRule,
+    ask: Ask,
+    clock: Callable[[], float],
+) -> list[Persona]:
+    """The people of a layer as candidates, one call for each parent."""
+    calls = [
+        PersonaCall(
+            tree.document_id, parent, depth, words, rule.per_call, rule.granularity, rule.seed, rule.one_per_request
+        )
+        for parent, words in parents
+    ]
+    outcomes = await asyncio.gather(*map(ask, calls))
+    return [one for call, outcome in zip(calls, outcomes, strict=True) for one in _read(tree, call, outcome, clock)]
 
 
 def _read(tree: Tree, call: PersonaCall, outcome: Outcome, clock: Callable[[], float]) -> list[Persona]:

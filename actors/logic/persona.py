@@ -24,7 +24,10 @@ class Granularity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Persona:
-    """One person found in a document (depth 0) or through a relationship with `parent_id` (deeper)."""
+    """One person found in a document or given as one (depth 0), or found through a relationship with `parent_id`.
+
+    One that was given has neither a model nor a prompt: both are empty.
+    """
 
     persona_id: str
     document_id: str
@@ -101,14 +104,18 @@ def read_personas(answer: str) -> list[Found]:
     kept: dict[str, Found] = {}
     for found in _from_json(answer) or _from_lines(answer):
         text = normalise_space(found.text)
-        if _may_be_a_person(text):
+        if not why_no_person(text):
             kept.setdefault(normal_form(text), Found(text, normalise_space(found.relation)[:80]))
     return list(kept.values())
 
 
-def _may_be_a_person(text: str) -> bool:
-    words = len(normal_form(text).split())
-    return len(text) <= _MAX_CHARACTERS and (words >= _MIN_WORDS or len(UNSPACED.findall(text)) >= _MIN_UNSPACED)
+def why_no_person(text: str) -> str:
+    """Why a text on one line is too long or too short to describe a person; empty where it may be one."""
+    if len(text) > _MAX_CHARACTERS:
+        return f"longer than a persona, which has {_MAX_CHARACTERS:,} characters at most"
+    if len(normal_form(text).split()) >= _MIN_WORDS or len(UNSPACED.findall(text)) >= _MIN_UNSPACED:
+        return ""
+    return f"shorter than a persona, which has {_MIN_WORDS} words at least"
 
 
 def _from_json(answer: str) -> list[Found]:

@@ -13,7 +13,7 @@ from actors.logic.sampling import Sampling, derived_rng, draw, share
 
 @dataclass(frozen=True, slots=True)
 class DialogueRule:
-    """How every dialogue of the run is made."""
+    """How every dialogue of the run is made. `given` documents are personas, which nobody talks about."""
 
     respondent_prompt: str
     max_turns: int
@@ -22,6 +22,7 @@ class DialogueRule:
     seed: int
     max_tokens: int
     small_model: bool = False
+    given: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def _dialogue(pool: Pool, persona: Persona, lap: int, ordinal: int, rule: Dialog
         persona_id=persona.persona_id,
         persona=persona.text,
         persona_generation_depth=persona.depth,
-        document=pool.text,
+        document="" if rule.given else pool.text,
         respondent_prompt=rule.respondent_prompt,
         max_turns=rule.max_turns,
         context=rule.context,

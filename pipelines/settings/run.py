@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from actors.logic.dialogue import Context
+from actors.logic.document import DocumentKind
 from actors.logic.persona import Granularity
 from actors.logic.sampling import Sampling
 from pipelines.settings.dedup import Dedup
@@ -18,6 +19,7 @@ from pipelines.settings.section import Section
 
 class Documents(Section):
     path: Annotated[list[str], Field(min_length=1)]
+    kind: DocumentKind = DocumentKind.TEXT
     text_field: str = "text"
     id_field: str | None = None
     limit: Annotated[int, Field(strict=True, ge=1)] | None = None
@@ -27,6 +29,16 @@ class Documents(Section):
     @classmethod
     def _one_path_is_a_list(cls, value: object) -> object:
         return [value] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _personas_as_hubs_have_them(self) -> Documents:
+        """Personas stand in a field `persona` unless said otherwise, and are never cut."""
+        if self.kind is DocumentKind.TEXT:
+            return self
+        if self.max_characters is not None:
+            raise ValueError("has max_characters, but with kind: persona nothing is cut; leave it out")
+        named = "text_field" in self.model_fields_set
+        return self if named else self.model_copy(update={"text_field": "persona"})
 
 
 class Personas(Section):
@@ -97,6 +109,20 @@ class Settings(Section):
         if "://" in value:
             raise ValueError("must be a folder of this machine or of a file system that all nodes mount")
         return value
+
+    @model_validator(mode="after")
+    def _personas_are_no_documents(self) -> Settings:
+        """Of given personas there is no document that an assistant could have."""
+        talk = self.conversations
+        if self.documents.kind is DocumentKind.TEXT or talk.context is Context.NONE:
+            return self
+        if "context" in talk.model_fields_set:
+            raise ValueError(
+                f"conversations.context is {talk.context}, but with documents.kind: persona there is no document to "
+                "talk about; leave it out"
+            )
+        without = talk.model_copy(update={"context": Context.NONE})
+        return self.model_copy(update={"conversations": without})
 
     @property
     def folder(self) -> Path:

@@ -61,7 +61,8 @@ def _line(root: type[BaseModel], key: str, error: ErrorDetails) -> str:
         case "missing":
             return f"{key} is missing"
         case "value_error":
-            return f"{key} {bounds['error']!s}{'' if str(bounds['error']).startswith('max must') else shown}"
+            said = str(bounds["error"])
+            return f"{key} {said}".lstrip() + ("" if said.startswith("max must") else shown)
         case "none_required":
             return f"{key} is not available yet; leave it out"
         case "literal_error" | "enum":

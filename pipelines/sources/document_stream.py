@@ -6,7 +6,7 @@ Knows how reading is spread and held back; what is in a file is for `sources` to
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import ray.data
 from ray.data import DataContext
 
-from actors.logic.document import BadDocument, Document, digest
+from actors.logic.document import BadDocument, Document, DocumentKind, digest
 from cluster.session import data_context
 from pipelines.sources.reading import Found, read_split
 from pipelines.sources.splits import Split
@@ -45,6 +45,7 @@ def stream(
     id_field: str | None,
     max_characters: int,
     limit: int | None,
+    kind: DocumentKind = DocumentKind.TEXT,
     concurrency: int | None = None,
 ) -> ray.data.Dataset:
     """The documents of the splits, lazily, in blocks of about a MiB with the columns of SCHEMA.
@@ -52,7 +53,8 @@ def stream(
     A bad document has an error, no text, and its source for an id. `limit` only keeps a task from reading on in vain:
     the stream may hold more, and `take_documents` counts. `concurrency` None: as many tasks as find free CPUs.
     """
-    read = partial(_tables, text_field=text_field, id_field=id_field, max_characters=max_characters, limit=limit)
+    read_one = partial(read_split, text_field=text_field, id_field=id_field, max_characters=max_characters, kind=kind)
+    read = partial(_tables, read_one=read_one, limit=limit)
     with DataContext.current(_context()):
         if not splits:
             return ray.data.from_arrow(SCHEMA.empty_table())
@@ -98,11 +100,9 @@ def _context() -> DataContext:
     return context
 
 
-def _tables(
-    batch: pa.Table, *, text_field: str, id_field: str | None, max_characters: int, limit: int | None
-) -> Iterator[pa.Table]:
+def _tables(batch: pa.Table, *, read_one: Callable[[Split], Found], limit: int | None) -> Iterator[pa.Table]:
     splits = (pickle.loads(split) for split in batch["split"].to_pylist())
-    found = (item for split in splits for item in read_split(split, text_field, id_field, max_characters))
+    found = (item for split in splits for item in read_one(split))
     yield from first_good(_packed(found), limit)
 
 

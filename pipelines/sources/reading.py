@@ -8,25 +8,27 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterator, Mapping
 
-from actors.logic.document import BadDocument, Document, document
+from actors.logic.document import BadDocument, Document, DocumentKind
 from pipelines.sources.byte_streams import TROUBLE, open_stream
 from pipelines.sources.csv_rows import csv_record, csv_rows
 from pipelines.sources.files import Kind, SourceFile
 from pipelines.sources.json_lines import Places, is_blank, json_object, read_lines
 from pipelines.sources.parquet_rows import batch_rows, columns_of, open_parquet, values_of
-from pipelines.sources.record import MAX_RECORD, Unreadable, Wanted, as_document, decoded, fault_of
+from pipelines.sources.record import MAX_RECORD, Unreadable, Wanted, as_document, decoded, fault_of, made_of
 from pipelines.sources.splits import Split, row_groups
 
 Found = Iterator[Document | BadDocument]
 
 
-def read_split(split: Split, text_field: str, id_field: str | None, max_characters: int) -> Found:
+def read_split(
+    split: Split, text_field: str, id_field: str | None, max_characters: int, kind: DocumentKind = DocumentKind.TEXT
+) -> Found:
     """The documents of a piece in their order, each as soon as it is read; what cannot be read stands in its place.
 
     The source of a document is file, file:line or file#row. In a range that does not begin its file it is file@byte,
     since lines before it were not counted; those before a bad one are.
     """
-    wanted = Wanted(text_field, id_field, max_characters)
+    wanted = Wanted(text_field, id_field, max_characters, kind)
     for file in split.files:
         yield from _read_file(file, split, wanted)
 
@@ -97,7 +99,7 @@ def _read_text(file: SourceFile, split: Split, wanted: Wanted) -> Found:
     with open_stream(file.path) as stream:
         data = stream.read(MAX_RECORD + 1)
     try:
-        yield document(decoded(data), None, file.name, wanted.max_characters)
+        yield made_of(decoded(data), None, file.name, wanted)
     except Unreadable as trouble:
         yield trouble.at(file.name)
 

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from actors.logic.document import BadDocument, Document, document
+from actors.logic.document import BadDocument, Document, DocumentKind, document, given_persona
 from cluster.errors import FailureKind
 
 MAX_RECORD = 64 << 20  # bytes of one line or one text file; a longer one is refused, not held
@@ -18,6 +18,7 @@ class Wanted:
     text_field: str
     id_field: str | None
     max_characters: int
+    kind: DocumentKind = DocumentKind.TEXT
 
 
 class Unreadable(Exception):
@@ -35,7 +36,13 @@ def as_document(record: Mapping[str, object], source: str, wanted: Wanted) -> Do
         return BadDocument(source, FailureKind.EMPTY_DOCUMENT, f"field {wanted.text_field!r} is null")
     if not isinstance(text, str):
         raise Unreadable(no_text(wanted.text_field, held_by(text)))
-    return document(text, _given_id(record, wanted.id_field), source, wanted.max_characters)
+    return made_of(text, _given_id(record, wanted.id_field), source, wanted)
+
+
+def made_of(text: str, given: str | None, source: str, wanted: Wanted) -> Document | BadDocument:
+    if wanted.kind is DocumentKind.PERSONA:
+        return given_persona(text, given, source)
+    return document(text, given, source, wanted.max_characters)
 
 
 def _given_id(record: Mapping[str, object], id_field: str | None) -> str | None:

@@ -66,3 +66,32 @@ def test_without_a_document_or_a_row_the_target_is_still_a_number():
 @pytest.mark.parametrize(("count", "documents", "depth"), [(1700, 100, 0), (1701, 100, 1), (92, 1, 1), (93, 1, 2)])
 def test_rows_and_documents_lead_to_a_depth(count, documents, depth):
     assert auto_depth(target_per_document(count, documents)) == depth
+
+
+# --- personas that were given
+
+
+def test_the_pool_of_a_given_persona_is_itself_and_its_relations():
+    assert [pool_size(depth, given=True) for depth in range(7)] == [1, 6, 31, 156, 781, 3906, 19531]
+    assert [layer_size(depth, given=True) for depth in range(4)] == [1, 5, 25, 125]
+
+
+@pytest.mark.parametrize("fan_out", [1, 2, 5, 50])
+def test_a_given_persona_grows_as_one_that_was_found_does(fan_out):
+    for depth in range(1, MAX_DEPTH + 1):
+        assert pool_size(depth, fan_out, given=True) == 1 + pool_size(depth - 1, fan_out)
+
+
+@pytest.mark.parametrize(
+    ("last_target", "depth"), [(3, 0), (18, 1), (93, 2), (468, 3), (2343, 4), (11718, 5), (10**9, 6)]
+)
+def test_the_depth_of_given_personas_changes_after_these_targets_and_not_before(last_target, depth):
+    assert auto_depth(last_target, given=True) == depth
+    assert auto_depth(last_target + 1, given=True) == min(depth + 1, MAX_DEPTH)
+
+
+@pytest.mark.parametrize(("fan_out", "target", "depth"), [(2, 2, 0), (4, 3, 0), (2, 5, 1), (4, 13, 1)])
+def test_a_tie_between_depths_of_given_personas_goes_to_the_smaller(fan_out, target, depth):
+    below, above = (abs(pool_size(one, fan_out, given=True) - target) for one in (depth, depth + 1))
+    assert below == above
+    assert auto_depth(target, fan_out, given=True) == depth

@@ -143,6 +143,26 @@ def test_the_correspondent_always_has_the_document_to_ask_about(context):
     assert all(DIALOGUE.document in request.messages[0]["content"] for request in chat.of(Role.CORRESPONDENT))
 
 
+@pytest.mark.parametrize("small_model", [False, True])
+def test_where_there_is_no_document_the_person_is_moved_by_its_own_life(small_model):
+    messages = ['{"message": "What is rye?"}', "A grain.", '{"message": "Does it keep?"}', "It does."]
+    said = iter(messages if small_model else [*messages[:2], "Does it keep?", "It does."])
+    asked: list[ChatRequest] = []
+
+    def script(request: ChatRequest) -> str:
+        asked.append(request)
+        return next(said)
+
+    alone = replace(DIALOGUE, document="", context=Context.NONE, max_turns=2, small_model=small_model)
+    conversation = run(alone, ScriptedChat(script))
+    assert [turn.role for turn in conversation.turns] == ["system", *["user", "assistant"] * 2]
+    whole = [message["content"] for request in asked for message in request.messages]
+    assert not any("document" in one or "Text:" in one for one in whole)
+    for request in asked[::2]:
+        assert sum(DIALOGUE.persona in message["content"] for message in request.messages) == 1
+    assert asked[1].messages[0] == {"role": "system", "content": DIALOGUE.respondent_prompt}
+
+
 @pytest.mark.parametrize("context", Context)
 def test_the_row_keeps_the_system_message_that_the_respondent_had(context):
     chat = Chat()

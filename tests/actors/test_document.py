@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from actors.logic.document import BadDocument, cut, digest, document, document_id, normalise
+from actors.logic.document import BadDocument, cut, digest, document, document_id, given_persona, normalise
 from cluster.errors import FailureKind
 
 
@@ -81,3 +81,42 @@ def test_what_no_file_can_hold_is_taken_out_of_a_text():
     assert normalise("a\0b \ud800 c") == "ab \ufffd c"
     assert normalise("\ud83d\ude00") == "😀"
     assert document_id("text", "\ud800") == "\ufffd"
+
+
+# --- personas that were given
+
+
+def test_a_given_persona_is_one_line_and_has_the_id_of_it():
+    made = given_persona("  A baker\r\n in\tParis, who  rises early. ", None, "hub.jsonl:1")
+    assert (made.text, made.source) == ("A baker in Paris, who rises early.", "hub.jsonl:1")
+    assert (made.characters, made.truncated) == (len(made.text), False)
+    assert made.document_id == given_persona(made.text, None, "other.parquet#7").document_id
+    assert given_persona(made.text, "p-1", "hub.jsonl:1").document_id == "p-1"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "said"),
+    [
+        ("", FailureKind.EMPTY_DOCUMENT, "the persona is empty"),
+        (" \n\0", FailureKind.EMPTY_DOCUMENT, "the persona is empty"),
+        ("A baker.", FailureKind.NO_PERSONA, "shorter than a persona, which has 3 words at least"),
+        ("A baker. " * 120, FailureKind.NO_PERSONA, "longer than a persona, which has 1,000 characters at most"),
+        ("word " * 20_000, FailureKind.NO_PERSONA, "longer than a persona, which has 1,000 characters at most"),
+        (
+            f"A baker{' ' * 200_000}in Paris",
+            FailureKind.NO_PERSONA,
+            "longer than a persona, which has 1,000 characters",
+        ),
+    ],
+)
+def test_a_text_that_is_no_persona_makes_none_and_is_told_why(text, kind, said):
+    made = given_persona(text, "p-1", "hub.jsonl:3")
+    assert isinstance(made, BadDocument)
+    assert (made.source, made.kind) == ("hub.jsonl:3", kind)
+    assert made.message.startswith(said)
+
+
+@pytest.mark.parametrize("text", ["巴黎的一位面包师", "A baker in Paris " + "who rises early " * 61, "一" * 1000])
+def test_a_persona_is_known_in_any_script_and_never_cut(text):
+    made = given_persona(text, None, "hub.jsonl:1")
+    assert (made.text, made.truncated) == (text.strip(), False)

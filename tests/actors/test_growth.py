@@ -218,3 +218,59 @@ def test_verdicts_that_are_too_few_are_our_mistake_and_not_swallowed():
 
     with pytest.raises(ValueError):
         tree_of(0, admit=admit)
+
+
+# --- personas that were given
+
+BAKER = "A baker in Paris who rises early"
+
+
+def tree_of_given(depth: int, ask: Ask | None = None, admit: Admit | None = None) -> Tree:
+    rule = GrowthRule(depth, 2, Granularity.MEDIUM, seed=7, given=True)
+    ticks = count(100.0)
+    return asyncio.run(grow("doc", BAKER, rule, ask or Callers().ask, admit or Admission().admit, lambda: next(ticks)))
+
+
+def test_a_given_persona_enters_as_itself_and_nobody_is_asked():
+    callers = Callers()
+    tree = tree_of_given(0, callers.ask)
+    [seed] = tree.personas
+    assert (seed.document_id, seed.parent_id, seed.depth, seed.text) == ("doc", None, 0, BAKER)
+    assert (seed.relation, seed.model, seed.prompt_sha, seed.created_at) == ("given", "", "", 100.0)
+    assert seed.persona_id == persona_id("doc", None, BAKER)
+    assert callers.asked == []
+
+
+def test_a_given_persona_grows_by_its_relations():
+    callers = Callers()
+    tree = tree_of_given(2, callers.ask)
+    seed = tree.personas[0]
+    assert [one.depth for one in tree.personas] == [0] + [1] * 2 + [2] * 4
+    assert texts(tree)[1:4] == [f"{BAKER}.0", f"{BAKER}.1", f"{BAKER}.0.0"]
+    assert [call.parent_id for call in callers.asked] == [
+        seed.persona_id,
+        *(one.persona_id for one in tree.personas[1:3]),
+    ]
+    assert [call.depth for call in callers.asked] == [1, 2, 2]
+    assert tree.personas[1].parent_id == seed.persona_id
+
+
+def test_a_given_persona_is_admitted_alone_and_before_its_relations():
+    admission = Admission()
+    tree_of_given(1, admit=admission.admit)
+    assert admission.batches == [[BAKER], [f"{BAKER}.0", f"{BAKER}.1"]]
+
+
+def test_a_given_persona_that_is_refused_is_kept_with_what_refused_it_and_grows_nothing():
+    callers = Callers()
+    tree = tree_of_given(3, callers.ask, Admission(BAKER).admit)
+    assert (tree.personas, tree.failures, tree.halted) == ([], [], "")
+    [rejection] = tree.rejected
+    assert (rejection.persona.text, rejection.reason, rejection.neighbour_id) == (BAKER, Reason.EMBEDDING, "f" * 24)
+    assert callers.asked == []
+
+
+def test_a_given_persona_stays_when_nobody_of_its_relations_is_found():
+    tree = tree_of_given(2, Callers({BAKER: Failed(FailureKind.MALFORMED, "no list", 3)}).ask)
+    assert texts(tree) == [BAKER]
+    assert [failure.item_id for failure in tree.failures] == [f"doc/{tree.personas[0].persona_id}"]

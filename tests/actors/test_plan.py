@@ -110,6 +110,13 @@ def test_a_dialogue_holds_its_document_its_persona_and_the_rule():
     assert (made.seed, made.max_tokens) == (7, 99)
 
 
+def test_given_personas_are_no_documents_to_talk_about():
+    rule = replace(RULE, given=True, context=Context.NONE)
+    made = Corpus(2, 1).lap([9], 4, rule)
+    assert {one.document for one in made} == {""}
+    assert {one.document_id for one in made} == set(Corpus(2, 1).documents)
+
+
 def test_personas_speak_in_dialogues_about_their_own_document():
     assert all(one.persona_id.startswith(f"{one.document_id}-") for one in Corpus(5, 1, 4).lap([97], 10))
 

@@ -26,7 +26,7 @@ def write_corpus(folder: Path, documents: int) -> Path:
     return path
 
 
-def write_config(folder: Path, base_url: str, documents: Path | str, **sections: dict) -> Path:
+def write_config(folder: Path, base_url: str, documents: Path | str, /, **sections: dict) -> Path:
     """A config for `folder/run`; the key goes by the environment, and dedup is left out unless asked for."""
     content = {
         "run_dir": str(folder / "run"),

@@ -252,6 +252,7 @@ def test_fresh_mends_a_manifest_that_is_none(folder):
         ("seed=1", "seed was 0 when"),
         ("documents.path=[b.txt]", "documents.path was ['a.txt'] when"),
         ("documents.text_field=body", "documents.text_field was 'text' when"),
+        ("documents.kind=persona", "documents.kind was 'text' when"),
         ("personas.depth=2", "personas.depth was 'auto' when"),
         ("personas.dedup.threshold=0.5", "personas.dedup.threshold was 0.9 when"),
         ("conversations.max_turns=5", "conversations.max_turns was 3 when"),
@@ -324,6 +325,36 @@ def test_until_a_conversation_is_made_its_settings_may_change(folder):
 def test_until_anything_is_made_everything_may_change(folder):
     opened(folder)
     assert opened(folder, "seed=1", "documents.path=[b.txt]").settings["seed"] == 1
+
+
+@pytest.mark.parametrize("place", ["dedup", "dedup/shard-3"])
+def test_depth_and_admissions_are_chosen_anew_for_settings_that_changed_before_anything_was_made(folder, place):
+    with open_run(settings(folder), "populace run") as manifest:
+        manifest.facts["growth"] = {"depth": 2}
+        manifest.save()
+    log = folder / place / "log-00001.arrows"
+    log.parent.mkdir(parents=True)
+    log.write_bytes(b"admitted")
+    assert opened(folder).facts["growth"] == {"depth": 2} and log.exists()
+    assert "growth" not in opened(folder, "documents.kind=persona").facts and not log.exists()
+
+
+def test_fresh_removes_what_every_shard_admitted(folder):
+    begun(folder)
+    for place in ("dedup", "dedup/shard-0", "dedup/shard-1"):
+        (folder / place).mkdir(parents=True, exist_ok=True)
+        for name in ("log-00001.arrows", "segment-00000.arrow", "index-1-2-3.faiss", ".index.faiss.tmp"):
+            (folder / place / name).write_bytes(b"x")
+    with open_run(settings(folder), "populace run", fresh=True):
+        assert not (folder / "dedup").exists()
+
+
+def test_a_run_from_before_there_were_kinds_of_documents_goes_on(folder):
+    begun(folder)
+    content = json.loads((folder / "manifest.json").read_text())
+    del content["settings"]["documents.kind"]
+    (folder / "manifest.json").write_text(json.dumps(content))
+    assert opened(folder).settings["documents.kind"] == "text"
 
 
 def test_the_settings_are_the_same_after_a_turn_through_the_file(folder):

@@ -6,6 +6,7 @@ import yaml
 
 from actors.encoder import Backend, Precision
 from actors.logic.dialogue import Context
+from actors.logic.document import DocumentKind
 from actors.logic.near_duplicates import Scope
 from actors.logic.persona import Granularity
 from actors.logic.sampling import Sampling
@@ -485,6 +486,40 @@ def test_a_key_in_a_config_that_is_no_yaml_is_never_repeated(tmp_path, line):
     with pytest.raises(UserError) as caught:
         load(tmp_path / "run.yaml")
     assert SECRET not in str(caught.value)
+
+
+# --- personas that are given
+
+
+def test_given_personas_stand_in_a_field_of_their_own_and_are_no_context():
+    found = settings("documents.kind=persona")
+    assert (found.documents.kind, found.documents.text_field) == (DocumentKind.PERSONA, "persona")
+    assert found.conversations.context is Context.NONE
+    assert settings("documents.kind=persona", "conversations.context=none", "documents.text_field=text") == parse(
+        CONTENT | {"documents": CONTENT["documents"] | {"kind": "persona", "text_field": "text"}}
+    )
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (
+            ["documents.kind=persona", "conversations.context=document"],
+            "conversations.context is document, but with documents.kind: persona there is no document to talk about; "
+            "leave it out",
+        ),
+        (
+            ["documents.kind=persona", "documents.max_characters=500"],
+            "documents has max_characters, but with kind: persona nothing is cut; leave it out",
+        ),
+        (
+            ["documents.kind=personas"],
+            "documents.kind must be 'text' or 'persona', got 'personas'; did you mean persona?",
+        ),
+    ],
+)
+def test_what_does_not_go_with_given_personas_is_refused(overrides, said):
+    assert refusal(*overrides) == said
 
 
 # --- keys by reference

@@ -15,7 +15,7 @@ import zstandard
 import pipelines.sources.json_lines as json_lines
 import pipelines.sources.reading as reading
 import pipelines.sources.record as record
-from actors.logic.document import BadDocument, Document
+from actors.logic.document import BadDocument, Document, DocumentKind
 from cluster.errors import FailureKind, UserError
 from pipelines.sources.fields import check_fields
 from pipelines.sources.files import Kind, find_files
@@ -427,3 +427,41 @@ def test_a_file_without_any_record_is_refused_with_the_reason(data, why):
 def test_texts_need_no_fields():
     write("a.txt", "x")
     check_fields(find_files(["."]), "text", "id")
+
+
+# --- personas that were given
+
+
+def given(*patterns, text_field="persona", target_bytes=TARGET_BYTES):
+    splits = plan_splits(find_files(patterns), target_bytes)
+    kind = DocumentKind.PERSONA
+    return [found for split in splits for found in read_split(split, text_field, None, 50, kind)]
+
+
+def test_personas_are_read_from_every_kind_of_file_and_never_cut():
+    long = "A baker in Paris who rises before the others, " + "works on " * 20 + "and sleeps at noon."
+    write("a.jsonl", lines({"persona": f"{long}\n"}, {"persona": "A  nurse\nin Leeds"}))
+    pq.write_table(pa.table({"persona": [long, "A sailor of Oban"], "n": [1, 2]}), "b.parquet")
+    write("c.csv", "persona\nA clerk in Ohio\n")
+    write("d.txt", "A teacher\nin Poland.")
+    assert good(given("*")) == [
+        long,
+        "A nurse in Leeds",
+        long,
+        "A sailor of Oban",
+        "A clerk in Ohio",
+        "A teacher in Poland.",
+    ]
+
+
+def test_what_is_no_persona_stands_in_its_place_with_the_reason():
+    write("a.jsonl", lines({"persona": ""}, {"persona": None}, {"persona": "x" * 100_000}, {"persona": "A nurse"}))
+    pq.write_table(pa.table({"persona": ["A nurse in Leeds", "  ", None]}), "b.parquet")
+    assert bad(given("*")) == {
+        "a.jsonl:1": "the persona is empty",
+        "a.jsonl:2": "field 'persona' is null",
+        "a.jsonl:3": "longer than a persona, which has 1,000 characters at most",
+        "a.jsonl:4": "shorter than a persona, which has 3 words at least",
+        "b.parquet#1": "the persona is empty",
+        "b.parquet#2": "field 'persona' is null",
+    }
