@@ -8,16 +8,19 @@ import os
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from actors.comparison import Marks
 from actors.embedder import EmbedderClient
 from actors.index import PersonaIndex
 from actors.logic.near_duplicates import Candidate, Thresholds, Verdict, form_key
-from actors.shard import Marks, Neighbours, Shard, Ticket
+from actors.shard import Probed, Shard, Ticket
+from cluster.gathered import Gathered
 from cluster.named import Named
 
 GATHER_S = 0.02
@@ -58,7 +61,7 @@ class DedupService:
         """As `Shard.hold`."""
         await (await self._open()).hold(candidates)
 
-    async def probe(self, ticket: Ticket, marks: Marks) -> Neighbours:
+    async def probe(self, ticket: Ticket, marks: Marks) -> Probed:
         """As `Shard.probe`; vectors travel in half precision, which they are rounded to."""
         return await (await self._open()).probe(ticket, replace(marks, vectors=marks.vectors.astype(np.float32)))
 
@@ -93,32 +96,38 @@ class _Peer:
     def __init__(self, name: Named) -> None:
         self._name = name
 
-    async def probe(self, ticket: Ticket, marks: Marks) -> Neighbours:
+    @cached_property
+    def _handle(self) -> Any:
+        """Looked up when all are up; it outlives restarts."""
+        return self._name.handle()
+
+    async def probe(self, ticket: Ticket, marks: Marks) -> Probed:
         half: Any = marks.vectors.astype(np.float16)
-        found: Neighbours = await self._name.handle().probe.remote(ticket, replace(marks, vectors=half))
+        found: Probed = await self._handle.probe.remote(ticket, replace(marks, vectors=half))
         return found
 
     async def settled(self, ticket: Ticket) -> None:
-        await self._name.handle().settled.remote(ticket)
+        await self._handle.settled.remote(ticket)
 
 
-@dataclass(slots=True)
 class _Home:
-    """A shard as its client sees it, and what is to be asked of it next."""
+    """A shard as its client sees it."""
 
-    handle: Any
-    waiting: list[tuple[Sequence[Candidate], asyncio.Future[list[Verdict]]]] = field(default_factory=list)
-    sending: bool = False
-    sent: float = 0.0
+    def __init__(self, name: Named, gather_s: float) -> None:
+        self._handle = name.handle()
+        self.admit = Gathered(self._admit, gather_s).get
+
+    async def _admit(self, asked: Sequence[Sequence[Candidate]]) -> list[list[Verdict]]:
+        verdicts = iter(await self._handle.admit.remote([one for candidates in asked for one in candidates]))
+        return [list(itertools.islice(verdicts, len(candidates))) for candidates in asked]
 
 
 class DedupClient:
     """Asks the shards: each candidate is decided at its home, which follows from its form. What a process asks within
-    GATHER_S travels together."""
+    20 ms travels together; of n shards each gets a share of it, so there it is n times as long."""
 
     def __init__(self, shards: Sequence[Named]) -> None:
-        self._homes = [_Home(one.handle()) for one in shards]
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._homes = [_Home(one, GATHER_S * len(shards)) for one in shards]
 
     async def admit(self, candidates: Sequence[Candidate]) -> list[Verdict]:
         """Verdicts in the order of `candidates`."""
@@ -126,33 +135,6 @@ class DedupClient:
         parts: dict[int, list[Candidate]] = defaultdict(list)
         for home, one in zip(homes, candidates, strict=True):
             parts[home].append(one)
-        answers = await asyncio.gather(*(self._ask(self._homes[home], part) for home, part in parts.items()))
+        answers = await asyncio.gather(*(self._homes[home].admit(part) for home, part in parts.items()))
         verdicts = {home: iter(answer) for home, answer in zip(parts, answers, strict=True)}
         return [next(verdicts[home]) for home in homes]
-
-    async def _ask(self, home: _Home, candidates: Sequence[Candidate]) -> list[Verdict]:
-        loop = asyncio.get_running_loop()
-        home.waiting.append((candidates, loop.create_future()))
-        answer = home.waiting[-1][1]
-        if not home.sending:
-            home.sending = True
-            task = loop.create_task(self._send(home))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        return await answer
-
-    async def _send(self, home: _Home) -> None:
-        loop = asyncio.get_running_loop()
-        await asyncio.sleep(max(0.0, home.sent + GATHER_S - loop.time()))
-        asked, home.waiting, home.sending, home.sent = home.waiting, [], False, loop.time()
-        try:
-            verdicts = iter(await home.handle.admit.remote([one for candidates, _ in asked for one in candidates]))
-        except Exception as error:  # the boundary to another process: each of them raises it as its own
-            for _, answer in asked:
-                if not answer.done():
-                    answer.set_exception(error)
-            return
-        for candidates, answer in asked:
-            mine = list(itertools.islice(verdicts, len(candidates)))
-            if not answer.done():
-                answer.set_result(mine)

@@ -17,39 +17,26 @@ asked about again; what it admitted is in its log. Knows no Ray; peers may be ot
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from actors.logic.minhash import Signatures, band_keys, bands_for, signature, similarities
-from actors.logic.near_duplicates import Candidate, Nearest, Reason, Stage, Thresholds, Verdict, decide, form_key
+from actors.comparison import Comparison, Index, Marks, Neighbours, Vectors, nearer
+from actors.logic.near_duplicates import Candidate, Reason, Thresholds, Verdict, form_key
+from cluster.gathered import Gathered
 
 PREPARED = 16_384  # vectors made ahead, at most
+PACE_S = 0.2  # from one decision to the next where peers are asked: messages and passes over indexes cost by the batch
 BATCH = 1024  # candidates decided together at most: larger look-ups cost less each
 
-Vectors = NDArray[np.float32]
 T = TypeVar("T")
-
-
-class Index(Protocol):
-    """What is kept, as `PersonaIndex` holds it; one thread at a time."""
-
-    def exact(self, form: bytes) -> bytes | None: ...
-
-    def nearest(self, vectors: Vectors) -> tuple[Vectors, list[bytes]]: ...
-
-    def alike(self, signatures: Signatures) -> tuple[Vectors, list[bytes]]: ...
-
-    def keep(
-        self, ids: Sequence[bytes], forms: Sequence[bytes], vectors: Vectors, signatures: Signatures | None
-    ) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -61,28 +48,17 @@ class Ticket:
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
-    """What n candidates are compared by: unit vectors (n × d), and signatures (n × 128) where words are compared."""
+class Probed:
+    """What a shard has next to a batch, and the batch that must be settled before this is final, if any."""
 
-    vectors: Vectors
-    signatures: Signatures | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbours:
-    """The nearest of those kept, by each stage, and the batch that must be settled before this is final, if any."""
-
-    nearest: dict[Reason, Nearest]
+    neighbours: Neighbours
     blocker: Ticket | None = None
-
-    def or_nearer(self, other: Neighbours) -> Neighbours:
-        return Neighbours({stage: mine.or_nearer(other.nearest[stage]) for stage, mine in self.nearest.items()})
 
 
 class Peer(Protocol):
     """Another shard."""
 
-    async def probe(self, ticket: Ticket, marks: Marks) -> Neighbours: ...
+    async def probe(self, ticket: Ticket, marks: Marks) -> Probed: ...
 
     async def settled(self, ticket: Ticket) -> None: ...
 
@@ -119,13 +95,14 @@ class Shard:
         peers: Mapping[int, Peer],
         thread: Executor,
     ) -> None:
-        self._number, self._thresholds, self._index = number, thresholds, index
+        self._number, self._compare = number, Comparison(thresholds, index)
         self._encode, self._peers, self._thread = encode, peers, thread
         self._queue: deque[_Asked] = deque()
         self._decider: asyncio.Task[None] | None = None
         self._reserved: _Reserved | None = None
-        self._moment = 0
+        self._moment, self._last = 0, float("-inf")
         self._prepared: dict[bytes, Vectors] = {}
+        self._look_ups = Gathered(self._look_up, overlap=False)
 
     async def admit(self, candidates: Sequence[Candidate]) -> list[Verdict]:
         """Verdicts in the order of `candidates`, which are decided after those of all earlier calls.
@@ -155,19 +132,20 @@ class Shard:
         new = [form for form, holder in zip(vectors, await self._holders(list(vectors)), strict=True) if holder is None]
         if new:
             texts = {form: one.text for one, form in zip(candidates, forms, strict=True)}
-            marks = await self._marks([texts[form] for form in new], [vectors[form] for form in new])
-            await self._write([ids[form] for form in new], new, marks, range(len(new)))
+            rows = [vectors[form] for form in new]
+            marks = await self._in_thread(self._compare.marks, [texts[form] for form in new], rows)
+            await self._in_thread(self._compare.keep, [ids[form] for form in new], new, marks, range(len(new)))
 
-    async def probe(self, ticket: Ticket, marks: Marks) -> Neighbours:
+    async def probe(self, ticket: Ticket, marks: Marks) -> Probed:
         """What is kept here next to another shard's batch, which is held against the one that is decided here, too."""
         blocker = None
         mine = self._reserved
-        if mine and self._may_be_near(mine.marks, marks):
+        if mine and self._compare.may_be_near(mine.marks, marks):
             if mine.is_written or mine.ticket < ticket:
                 blocker = mine.ticket
             else:
                 mine.challengers.append(ticket)
-        return replace(await self._in_thread(self._look_up, marks), blocker=blocker)
+        return Probed(await self._look_ups.get(marks), blocker)
 
     async def settled(self, ticket: Ticket) -> None:
         """Returns when the batch of this ticket is decided, or unknown here."""
@@ -187,7 +165,11 @@ class Shard:
         return found
 
     async def _decide_all(self) -> None:
+        loop = asyncio.get_running_loop()
         while self._queue:
+            if self._peers:
+                await asyncio.sleep(max(0.0, self._last + PACE_S - loop.time()))
+                self._last = loop.time()
             batch = [self._queue.popleft()]
             await asyncio.wait([batch[0].vectors])
             while self._queue and self._queue[0].vectors.done() and _size(batch) < BATCH:
@@ -225,15 +207,16 @@ class Shard:
     ) -> dict[bytes, Verdict]:
         if not forms:
             return {}
-        marks = await self._marks([one.text for one in candidates], rows)
+        marks = await self._in_thread(self._compare.marks, [one.text for one in candidates], rows)
         self._moment = max(time.time_ns(), self._moment + 1)
         self._reserved = mine = _Reserved(Ticket(self._moment, self._number), marks)
         try:
             neighbours = await self._neighbours_at_all(mine)
             mine.is_written = True
-            verdicts = await self._in_thread(self._verdicts, candidates, marks, neighbours)
+            verdicts = await self._in_thread(self._compare.verdicts, candidates, marks, neighbours)
             kept = [at for at, one in enumerate(verdicts) if one.admitted]
-            await self._write([candidates[at].persona_id for at in kept], [forms[at] for at in kept], marks, kept)
+            ids = [candidates[at].persona_id for at in kept]
+            await self._in_thread(self._compare.keep, ids, [forms[at] for at in kept], marks, kept)
         finally:
             self._reserved = None
             mine.settled.set()
@@ -241,77 +224,28 @@ class Shard:
 
     async def _neighbours_at_all(self, mine: _Reserved) -> Neighbours:
         """Final once it returns: nothing is left to wait for, here or elsewhere."""
-        neighbours: Neighbours = await self._in_thread(self._look_up, mine.marks)
+        own = asyncio.ensure_future(self._look_ups.get(mine.marks))
+        found: list[Neighbours] = []
         ask = set(self._peers)
         while ask:
             numbers = sorted(ask)
             answers = await asyncio.gather(*(self._peers[one].probe(mine.ticket, mine.marks) for one in numbers))
-            for answer in answers:
-                neighbours = neighbours.or_nearer(answer)
+            found += [answer.neighbours for answer in answers]
             waits = [answer.blocker for answer in answers if answer.blocker] + mine.challengers
             mine.challengers = []
             await asyncio.gather(*(self._peers[one.shard].settled(one) for one in waits))
             ask = {one.shard for one in [*waits, *mine.challengers]}
-        return neighbours
+        return functools.reduce(nearer, found, await own)
 
     async def _holders(self, forms: Sequence[bytes]) -> list[bytes | None]:
-        return await self._in_thread(lambda: [self._index.exact(form) for form in forms])
+        return await self._in_thread(self._compare.holders, forms)
 
-    async def _marks(self, texts: Sequence[str], vectors: Sequence[Vectors]) -> Marks:
-        by_words = self._thresholds.minhash is not None
-        return await self._in_thread(
-            lambda: Marks(np.stack(vectors), np.stack([signature(text) for text in texts]) if by_words else None)
-        )
-
-    async def _write(self, ids: Sequence[str], forms: Sequence[bytes], marks: Marks, rows: Sequence[int]) -> None:
-        """Keeps these rows of the marks, under as many ids and forms."""
-        if ids:
-            signatures = marks.signatures[list(rows)] if marks.signatures is not None else None
-            names = [bytes.fromhex(one) for one in ids]
-            await self._in_thread(self._index.keep, names, forms, marks.vectors[list(rows)], signatures)
-
-    def _look_up(self, marks: Marks) -> Neighbours:
-        found = {}
-        if marks.signatures is not None:
-            found[Reason.MINHASH] = _nearest(*self._index.alike(marks.signatures))
-        found[Reason.EMBEDDING] = _nearest(*self._index.nearest(marks.vectors))
-        return Neighbours(found)
-
-    def _may_be_near(self, mine: Marks, theirs: Marks) -> bool:
-        """Whether a stage could call one of ours and one of theirs near-duplicates."""
-        if mine.signatures is not None and theirs.signatures is not None:
-            bands = bands_for(self._thresholds.minhash or 1)
-            if np.isin(band_keys(theirs.signatures, bands), band_keys(mine.signatures, bands)).any():
-                return True
-        return bool(np.max(theirs.vectors @ mine.vectors.T, initial=-1.0) >= self._thresholds.cosine)
-
-    def _verdicts(self, candidates: Sequence[Candidate], marks: Marks, neighbours: Neighbours) -> list[Verdict]:
-        cosines, signatures = marks.vectors @ marks.vectors.T, marks.signatures
-        stages = [
-            Stage(
-                Reason.EMBEDDING,
-                self._thresholds.cosine,
-                neighbours.nearest[Reason.EMBEDDING],
-                lambda row, others: cosines[row, others],
-            )
-        ]
-        if signatures is not None:
-            words = Stage(
-                Reason.MINHASH,
-                self._thresholds.minhash or 1,
-                neighbours.nearest[Reason.MINHASH],
-                lambda row, others: similarities(signatures[row], signatures[others]),
-            )
-            stages.insert(0, words)
-        return decide(candidates, stages)
+    async def _look_up(self, asked: Sequence[Marks]) -> list[Neighbours]:
+        return await self._in_thread(self._compare.look_up, asked)
 
     async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
         """The index is for one thread, and not for the one that answers."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
-
-
-def _nearest(scores: Vectors, ids: Sequence[bytes]) -> Nearest:
-    return Nearest(scores, [one.hex() for one in ids])
 
 
 def _size(batch: Sequence[_Asked]) -> int:

@@ -66,6 +66,8 @@ def normal_form(text: str) -> str:
 
     Marks stay: in the scripts of India and Southeast Asia they are vowels. What joins letters unseen is left out.
     """
+    if text.isascii():
+        return " ".join(text.lower().translate(_ASCII).split())
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return " ".join("".join(map(_folded, folded)).split())
 
@@ -74,6 +76,9 @@ def normal_form(text: str) -> str:
 def _folded(character: str) -> str:
     category = unicodedata.category(character)
     return character if category[0] in "LMN" else "" if category == "Cf" else " "
+
+
+_ASCII = {code: _folded(chr(code)) for code in range(128)}
 
 
 _BULLET, _LABEL = r"(?:[-*•–]|\(?\d{1,3}[.):])\s+", r"\**persona\s*\d*\**\s*[:.)-]\s*\**"
