@@ -160,7 +160,7 @@ class VectorIndex:
 
 
 def _use_blas(dimension: int) -> None:
-    """From eight queries on, as releases before 1.15 did: without it a look-up costs ten times as much on one thread."""
+    """From eight queries on, as before FAISS 1.15: without it a look-up costs ten times as much on one thread."""
     if faiss.cvar.distance_compute_blas_threshold > _BLAS_QUERIES * dimension:
         faiss.cvar.distance_compute_blas_threshold = _BLAS_QUERIES * dimension
 

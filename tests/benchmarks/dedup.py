@@ -1,6 +1,6 @@
 """The dedup service under many senders: what survives, what is wrongly refused, and what it costs.
 
-    python tests/benchmarks/dedup.py [--texts 100000 --shards 1 4 --senders 16 --kill]
+    python tests/benchmarks/dedup.py [--texts 100000 --shards 1 4 --senders 16 --batch 64 --kill]
 
 Persona texts with planted near-duplicates (a third of them: a word changed, an order turned, a phrase added), half of
 the copies sent right next to their originals, by concurrent senders to shards that run as actors. The texts are
@@ -167,9 +167,9 @@ def order(groups: list[int], draw: random.Random) -> list[int]:
     return [one for row in apart for one in (row, *(copies.get(row, []) if groups[row] == row else []))]
 
 
-async def send(shards: list[Named], asked: list[Candidate], senders: int, kill: bool) -> list[Verdict]:
-    """Batches of 8, dealt in turn to the senders, so that neighbours meet in different calls at the same time."""
-    client, batches = DedupClient(shards), [asked[at : at + 8] for at in range(0, len(asked), 8)]
+async def send(shards: list[Named], asked: list[Candidate], senders: int, size: int, kill: bool) -> list[Verdict]:
+    """Batches, dealt in turn to the senders, so that neighbours meet in different calls at the same time."""
+    client, batches = DedupClient(shards), [asked[at : at + size] for at in range(0, len(asked), size)]
 
     async def sender(number: int) -> list[Verdict]:
         return [verdict for batch in batches[number::senders] for verdict in await client.admit(batch)]
@@ -211,6 +211,7 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=100_000)
     parser.add_argument("--shards", type=int, nargs="*", default=[1, 4])
     parser.add_argument("--senders", type=int, default=16)
+    parser.add_argument("--batch", type=int, default=64, help="candidates of one call")
     parser.add_argument("--kill", action="store_true")
     options = parser.parse_args()
     draw = random.Random(0)
@@ -220,7 +221,8 @@ def main() -> None:
     embedding_s = time.process_time() - began
     asked = [Candidate(f"{row:024x}", made[row]) for row in order(groups, draw)]
     ray.init("local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    print(f"{len(made):,} texts, {options.senders} senders; embedding them took {embedding_s:,.0f} CPU-seconds\n")
+    senders = f"{options.senders} senders of {options.batch} at a time"
+    print(f"{len(made):,} texts, {senders}; embedding them took {embedding_s:,.0f} CPU-seconds\n")
     print("|shards|kept|surviving pairs|wrongly refused|lost groups|seconds|CPU of the shards|of embedding|load|")
     print("|---|---|---|---|---|---|---|---|---|")
     bad = 0
@@ -236,7 +238,7 @@ def main() -> None:
             pids = ray.get([handle.pid.remote() for handle in handles[1:]])
             ray.get([handle.size.remote() for handle in handles[1:]])
             before, began = sum(map(cpu_s, pids)), time.perf_counter()
-            verdicts = asyncio.run(send(names, asked, options.senders, options.kill))
+            verdicts = asyncio.run(send(names, asked, options.senders, options.batch, options.kill))
             seconds = time.perf_counter() - began
             used = "–" if options.kill else f"{sum(map(cpu_s, pids)) - before:,.0f} s"
             share = "–" if options.kill else f"{(sum(map(cpu_s, pids)) - before) / embedding_s:.1%}"

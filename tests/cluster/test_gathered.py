@@ -6,18 +6,16 @@ from cluster.gathered import Gathered
 
 
 class Asked:
-    """Doubles numbers, in a while, and remembers what was asked together."""
+    """Doubles numbers while it is free to, and remembers what was asked together."""
 
-    def __init__(self, takes_s: float = 0.0) -> None:
+    def __init__(self) -> None:
         self.batches: list[list[int]] = []
-        self._takes_s, self.under_way, self.most = takes_s, 0, 0
+        self.free = asyncio.Event()
+        self.free.set()
 
     async def __call__(self, items):
         self.batches.append(list(items))
-        self.under_way += 1
-        self.most = max(self.most, self.under_way)
-        await asyncio.sleep(self._takes_s)
-        self.under_way -= 1
+        await self.free.wait()
         if -1 in items:
             raise ValueError("minus one")
         return [2 * item for item in items]
@@ -38,16 +36,18 @@ def test_what_comes_within_the_time_is_asked_together_and_answered_to_each():
 @pytest.mark.parametrize("overlap", [True, False])
 def test_an_ask_waits_for_the_one_before_it_where_they_must_not_overlap(overlap):
     async def main():
-        asked = Asked(takes_s=0.05)
+        asked = Asked()
+        asked.free.clear()
         gathered = Gathered(asked, overlap=overlap)
-
-        async def late(number):
-            await asyncio.sleep(0.01 * number)
-            return await gathered.get(number)
-
-        assert await asyncio.gather(*map(late, range(4))) == [0, 2, 4, 6]
-        assert asked.most == (4 if overlap else 1)
-        assert overlap or asked.batches == [[0], [1, 2, 3]]
+        waiting = []
+        for number in range(4):
+            waiting.append(asyncio.create_task(gathered.get(number)))
+            for _ in range(5):
+                await asyncio.sleep(0)
+        assert asked.batches == ([[0], [1], [2], [3]] if overlap else [[0]])
+        asked.free.set()
+        assert await asyncio.gather(*waiting) == [0, 2, 4, 6]
+        assert asked.batches == ([[0], [1], [2], [3]] if overlap else [[0], [1, 2, 3]])
 
     asyncio.run(main())
 
@@ -65,10 +65,14 @@ def test_a_fault_is_told_to_those_who_asked_together_and_to_nobody_else():
 
 def test_one_who_gives_up_waiting_costs_the_others_nothing():
     async def main():
-        gathered = Gathered(Asked(takes_s=0.05))
+        asked = Asked()
+        asked.free.clear()
+        gathered = Gathered(asked)
         waiting = [asyncio.create_task(gathered.get(number)) for number in range(3)]
-        await asyncio.sleep(0.01)
+        while not asked.batches:
+            await asyncio.sleep(0)
         waiting[1].cancel()
+        asked.free.set()
         assert await asyncio.gather(waiting[0], waiting[2]) == [0, 4]
 
     asyncio.run(main())
