@@ -104,7 +104,9 @@ class BatchChat:
         self._put(call)
 
     def _put(self, call: Call) -> None:
-        self._heaps.put(self._endpoint.model_for(call.request.role), call, len(self._client.line(call.request)))
+        self._heaps.put(
+            self._endpoint.model_for(call.request.role, call.request.model), call, len(self._client.line(call.request))
+        )
 
     def _send_off(self, model: str, calls: list[Call]) -> None:
         self._spawn(self._send(model, calls), calls)

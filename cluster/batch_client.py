@@ -51,7 +51,9 @@ class BatchClient:
 
     def line(self, request: ChatRequest) -> bytes:
         """The call in the file that is uploaded, where its journal key names it."""
-        body = body_of(request, self._endpoint.model_for(request.role), self._dialect(request) or Dialect())
+        body = body_of(
+            request, self._endpoint.model_for(request.role, request.model), self._dialect(request) or Dialect()
+        )
         return line_of(call_key(request.canonical(), request.item), body)
 
     async def finish(self, batch: Batch, adopted: bool) -> tuple[Batch, tuple[Fault, ...]]:

@@ -121,7 +121,7 @@ class Follower:
             raise trouble_of(item)
         if not 200 <= item.status < 300:
             raise read_refusal(item.status, {}, item.body, self._endpoint.base_url, Secret(""), 0.0)
-        return read_answer(item.body, request, self._endpoint.model_for(request.role), self._endpoint)[0]
+        return read_answer(item.body, request, self._endpoint.model_for(request.role, request.model), self._endpoint)[0]
 
     async def _refused(self, batch: Batch, calls: Sequence[Call], faults: Sequence[Fault]) -> list[_Again]:
         """What to do with the calls of a batch that failed as a whole, of which nothing was done."""

@@ -52,7 +52,8 @@ class Usage:
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """One call. `item` says whose call it is (document/persona/turn/attempt): two equal requests of different items
-    are two calls, the same request of the same item is one, however often the run is started."""
+    are two calls, the same request of the same item is one, however often the run is started. `model` is who is to
+    answer, where that is not the role's."""
 
     role: Role
     messages: Sequence[Message]
@@ -61,10 +62,11 @@ class ChatRequest:
     temperature: float
     seed: int
     schema: Mapping[str, object] | None = None
+    model: str | None = None
 
     def canonical(self) -> dict[str, object]:
         """The request without its item, as it is hashed for the journal; shares what is in it."""
-        return {
+        content = {
             "role": self.role,
             "messages": self.messages,
             "max_tokens": self.max_tokens,
@@ -72,6 +74,7 @@ class ChatRequest:
             "seed": self.seed,
             "schema": self.schema,
         }
+        return content | ({"model": self.model} if self.model else {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,8 @@ class Endpoint:
     """Where models answer. `roles` maps a role's name to its model; other roles use `model`. `price` is that of
     `model`, `role_prices` are those of the others by their names; what is not known is in neither.
 
+    `named` are further models that calls ask for by name.
+
     Limits are per key and for the whole fleet. `rotates` says that keys may be exchanged while the run goes on.
     """
 
@@ -64,9 +66,11 @@ class Endpoint:
     price: Price | None = None
     role_prices: Mapping[str, Price] = field(default_factory=dict)
     rotates: bool = False
+    named: Sequence[str] = ()
 
-    def model_for(self, role: str) -> str:
-        return self.roles.get(role, self.model)
+    def model_for(self, role: str, named: str | None = None) -> str:
+        """Who answers a role's calls; a model that a call names goes before."""
+        return named or self.roles.get(role, self.model)
 
     def price_for(self, model: str) -> Price | None:
         return self.price if model == self.model else self.role_prices.get(model)

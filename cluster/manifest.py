@@ -31,7 +31,7 @@ class Stage:
 
 @dataclass(slots=True)
 class Lap:
-    """One pass over the documents for `rows` conversations; a later lap makes up for what failed or was added."""
+    """One pass for `rows` conversations or bios; a later lap makes up for what failed or was added (of bios: added)."""
 
     rows: int
     unit_rows: int
@@ -49,6 +49,8 @@ class Manifest:
     personas: Stage = field(default_factory=Stage)
     conversations: Stage = field(default_factory=Stage)
     laps: list[Lap] = field(default_factory=list)
+    bios: Stage = field(default_factory=Stage)
+    bio_laps: list[Lap] = field(default_factory=list)
     version: int = VERSION
     _saved_at: float = 0.0
 
@@ -89,4 +91,6 @@ def _read(path: Path, content: dict[str, Any]) -> Manifest:
         personas=Stage(**content["personas"]),
         conversations=Stage(**content["conversations"]),
         laps=[Lap(**lap) for lap in content["laps"]],
+        bios=Stage(**content.get("bios", {})),
+        bio_laps=[Lap(**lap) for lap in content.get("bio_laps", ())],
     )

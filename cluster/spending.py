@@ -55,7 +55,7 @@ class Unlimited:
 def worst_cost(request: ChatRequest, endpoints: Iterable[Endpoint], growth: float = 1.0) -> float:
     """USD that the request may cost at the dearest endpoint, its prompt being `growth` times what it is taken for."""
     prompt = int(growth * prompt_tokens(request)) + 1
-    prices = [one.price_for(one.model_for(request.role)) for one in endpoints]
+    prices = [one.price_for(one.model_for(request.role, request.model)) for one in endpoints]
     return max((price.cost(prompt, request.max_tokens) for price in prices if price), default=0.0)
 
 

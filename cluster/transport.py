@@ -67,7 +67,7 @@ class OpenAITransport:
 
     async def send(self, lane: Lane, request: ChatRequest) -> ChatAnswer:
         endpoint = lane.endpoint
-        model = endpoint.model_for(request.role)
+        model = endpoint.model_for(request.role, request.model)
         known = self._known.get((endpoint.name, model)) or self._known.setdefault((endpoint.name, model), Known())
         tried, first_refusal = [known.dialect], None
         while True:
@@ -90,7 +90,7 @@ class OpenAITransport:
 
     def dialect(self, endpoint: Endpoint, request: ChatRequest) -> Dialect | None:
         """How such a request is asked for at an endpoint; None while no answer has told."""
-        known = self._known.get((endpoint.name, endpoint.model_for(request.role)))
+        known = self._known.get((endpoint.name, endpoint.model_for(request.role, request.model)))
         return None if known is None or known.is_open(request.schema is not None) else known.dialect
 
     async def _exchange(self, lane: Lane, request: ChatRequest, model: str, dialect: Dialect) -> ChatAnswer:

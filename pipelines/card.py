@@ -38,7 +38,7 @@ def _header(counts: dict[str, Any], folder: Path) -> dict[str, Any]:
     configs = [
         {"config_name": name, "data_files": f"{name}/part-*.parquet"}
         | ({"default": True} if name == "conversations" else {})
-        for name in ("conversations", "personas", "rejected", "failures")
+        for name in ("conversations", "personas", "bios", "rejected", "failures")
         if any((folder / name).glob("part-*.parquet"))
     ]
     return {
@@ -164,14 +164,14 @@ def _sample(folder: Path) -> str:
     row = first_row(folder / "conversations", ["persona", "messages"])
     if not row:
         return ""
-    lines = [f"> *{_quote(row['persona'])}*"]
+    lines = [f"> *{quote(row['persona'])}*"]
     for message in row["messages"]:
         if message["role"] != "system":
-            lines.append(f"> **{message['role']}**: {_quote(message['content'])}")
+            lines.append(f"> **{message['role']}**: {quote(message['content'])}")
     return "\n## A row\n\n" + "\n>\n".join(lines) + "\n"
 
 
-def _quote(text: str) -> str:
+def quote(text: str) -> str:
     """On one line, with nothing that Markdown or HTML would act on."""
     flat = " ".join(text.split())
     for character in "\\`*_{}[]<>#|":

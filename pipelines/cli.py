@@ -148,6 +148,21 @@ def dedup(
         console.print(f"{summary(counts)}\n{output}", highlight=False, soft_wrap=True)
 
 
+@app.command()
+def bios(config: Config, set_: Sets = None, fresh: Fresh = False, yes: Yes = False) -> None:
+    """A simulation's people: description → random variables → traits → bios or backstories."""
+    with _errors(f"populace bios {config}"):
+        from pipelines.bios import bios
+        from pipelines.bios.card import write_card
+        from pipelines.closing import show
+
+        settings, console = _load(config, set_), _console()
+        _confirm(settings, fresh, yes)
+        manifest = bios(settings, console, "populace bios", fresh)
+        write_card(settings, manifest)
+        show(console, settings.folder, settings.run_dir)
+
+
 def _load(config: Path, overrides: list[str] | None) -> Settings:
     from pipelines.settings import load
 
@@ -160,11 +175,15 @@ def _run(settings: Settings, command: str, stages: Stages | None, fresh: bool, y
     from pipelines.run import run
 
     console = _console()
-    if fresh and not yes and sys.stdin.isatty() and any(settings.folder.glob("*")):
-        typer.confirm(f"remove everything that was made in {settings.run_dir}?", abort=True)
+    _confirm(settings, fresh, yes)
     manifest = run(settings, console, command, stages, fresh)
     write_card(settings, manifest)
     show(console, settings.folder, settings.run_dir)
+
+
+def _confirm(settings: Settings, fresh: bool, yes: bool) -> None:
+    if fresh and not yes and sys.stdin.isatty() and any(settings.folder.glob("*")):
+        typer.confirm(f"remove everything that was made in {settings.run_dir}?", abort=True)
 
 
 def _console() -> Console:

@@ -42,6 +42,8 @@ def show(console: Console, folder: Path, run_dir: str) -> None:
     """The closing summary of a finished run."""
     counts = metrics(folder)
     console.print(summary_table(counts))
+    if row := first_row(folder / "bios", ["kind", "text"]):
+        console.print(Panel(Text(_cut(row["text"])), title=f"a {row['kind']}", title_align="left", border_style="dim"))
     if persona := first_row(folder / "personas"):
         console.print(Panel(Text(_cut(persona["text"])), title="a persona", title_align="left", border_style="dim"))
     if row := first_row(folder / "conversations", ["persona", "messages"]):
@@ -50,6 +52,7 @@ def show(console: Console, folder: Path, run_dir: str) -> None:
     for name, what in (
         ("conversations/", "the dataset: load_dataset('parquet', data_files='…/conversations/*.parquet')"),
         ("personas/", "every persona, with its document, parent and depth"),
+        ("bios/", "every person of the simulation, with traits, text and model"),
         ("rejected/", "personas refused, with the neighbour and the score"),
         ("failures/", "what was given up, and why"),
         ("README.md", "the dataset card"),
@@ -71,14 +74,17 @@ def _figures(counts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     def number(name: str) -> str:
         return f"{counts.get(name) or 0:,.0f}"
 
-    what = "personas given" if counts.get("documents_kind") == DocumentKind.PERSONA else "documents"
-    yield what, number("documents") + _notes(counts, "unreadable", "repeated", "truncated")
-    depth = counts.get("depth")
-    yield (
-        "personas",
-        f"{number('personas')} (depth {depth}), {number('rejected')} near-duplicates refused{_stages(counts)}",
-    )
-    yield "conversations", number("conversations")
+    if counts.get("bios"):
+        yield "bios", number("bios")
+    if counts.get("documents") or not counts.get("bios"):
+        what = "personas given" if counts.get("documents_kind") == DocumentKind.PERSONA else "documents"
+        yield what, number("documents") + _notes(counts, "unreadable", "repeated", "truncated")
+        depth = counts.get("depth")
+        yield (
+            "personas",
+            f"{number('personas')} (depth {depth}), {number('rejected')} near-duplicates refused{_stages(counts)}",
+        )
+        yield "conversations", number("conversations")
     yield "failures", number("failures")
     yield "model calls", f"{number('calls')}, {number('prompt_tokens')} + {number('completion_tokens')} tokens"
     cost = counts.get("cost_usd")

@@ -76,8 +76,9 @@ def endpoints(settings: Settings, labels: dict[str, Labels] | None = None) -> li
             weight=one.weight,
             batch=one.batch,
             price=known.price if (known := one.price_of(one.model)) else None,
-            role_prices={name: known.price for name in settings.llm.models(one) if (known := one.price_of(name))},
+            role_prices={name: known.price for name in settings.models(one) if (known := one.price_of(name))},
             rotates=bool(key_files(one)),
+            named=settings.named_models,
         )
         for name, one in named
     ]

@@ -116,7 +116,7 @@ def _no_list(endpoint: Endpoint, where: str, secret: Secret, status: int, body: 
 def _read(endpoint: Endpoint, where: str, secret: Secret, content: object) -> Finding:
     listed = content.get("data") if isinstance(content, dict) else None
     known = {str(one.get("id")): one for one in listed if isinstance(one, dict)} if isinstance(listed, list) else {}
-    used = dict.fromkeys([endpoint.model, *endpoint.roles.values()])
+    used = dict.fromkeys([endpoint.model, *endpoint.roles.values(), *endpoint.named])
     for model in used:
         if not known or is_listed(model, known) or _answers_to(endpoint, model, secret):
             continue

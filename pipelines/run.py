@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack, nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -24,6 +25,10 @@ from pipelines.preflight import check
 from pipelines.run_folder import open_run
 from pipelines.settings import Settings, document_characters
 from pipelines.sources import check_fields, count_documents, find_files, plan_splits
+
+if TYPE_CHECKING:
+    from pipelines.progress import RunView
+    from pipelines.services import Services
 
 log = logging.getLogger(__name__)
 
@@ -59,22 +64,29 @@ def run(
             raise UserError(
                 f"{settings.run_dir} has no finished personas; run `populace personas` or `populace run` first"
             )
-        check_under_way(settings)
         targets = endpoints(settings)
-        report = check(targets)
+        contexts = check_endpoints(settings, console, targets)
         if (embeds := embedding_endpoint(settings.personas.dedup)) and stages.personas and not manifest.personas.done:
             check([embeds])
-        check_batches(targets)
-        for warning in [*report.warnings, *warnings(settings)]:
-            console.print(f"[yellow]warning[/] {warning}", highlight=False, soft_wrap=True)
-        for line in settings.llm.listed():
-            console.print(line, highlight=False, soft_wrap=True)
-        splits = _documents(settings, manifest, report.contexts)
+        splits = _documents(settings, manifest, contexts)
         if stages.personas and not manifest.personas.done:
             _pays_for_a_call(settings, GrowthRule(**manifest.facts["growth"]), targets)
         manifest.save()
         _make(settings, console, manifest, stages, splits)
     return manifest
+
+
+def check_endpoints(settings: Settings, console: Console, targets: list[Endpoint]) -> list[int]:
+    """Ask the endpoints and tell of what the run will do without, and of prices; returns the context windows that were
+    told, in tokens. `UserError` where nobody can serve."""
+    check_under_way(settings)
+    report = check(targets)
+    check_batches(targets)
+    for warning in [*report.warnings, *warnings(settings)]:
+        console.print(f"[yellow]warning[/] {warning}", highlight=False, soft_wrap=True)
+    for line in settings.llm.listed(settings.named_models):
+        console.print(line, highlight=False, soft_wrap=True)
+    return report.contexts
 
 
 def _left(settings: Settings, manifest: Manifest, stages: Stages) -> bool:
@@ -119,16 +131,28 @@ def _documents(settings: Settings, manifest: Manifest, told: list[int]) -> list[
 
 
 def _make(settings: Settings, console: Console, manifest: Manifest, stages: Stages, splits: list[Any]) -> None:
-    from cluster.journal import prepare
-    from cluster.session import native_noise, session
     from pipelines.conversation_flow import converse
     from pipelines.persona_flow import grow_personas
+
+    with at_work(settings, console, manifest) as (actors, view):
+        if stages.personas and not manifest.personas.done:
+            grow_personas(settings, manifest, actors, splits, view)
+        if stages.conversations:
+            converse(settings, manifest, actors, view)
+
+
+@contextmanager
+def at_work(settings: Settings, console: Console, manifest: Manifest) -> Iterator[tuple[Services, RunView]]:
+    """Ray, the run's actors and the view of its progress, for as long as the block lasts; the manifest and the ledger
+    are written however it ends."""
+    from cluster.journal import prepare
+    from cluster.session import native_noise, session
     from pipelines.progress import Ledger, RunView
     from pipelines.services import services
 
     folder = settings.folder
     prepare(folder / "journal", manifest.run_id)
-    ledger = Ledger(folder / "metrics.json", priced=not settings.llm.unpriced())
+    ledger = Ledger(folder / "metrics.json", priced=not settings.llm.unpriced(settings.named_models))
     ending = "interrupted"
     with ExitStack() as stack:
         with console.status("starting Ray and the models …") if console.is_terminal else nullcontext():
@@ -139,10 +163,7 @@ def _make(settings: Settings, console: Console, manifest: Manifest, stages: Stag
             console.print(f"model: {name}, embedded on this machine", highlight=False, soft_wrap=True)
         try:
             with RunView(console, actors.links.meter.handle(), ledger) as view, actors.counted_to_the_end():
-                if stages.personas and not manifest.personas.done:
-                    grow_personas(settings, manifest, actors, splits, view)
-                if stages.conversations:
-                    converse(settings, manifest, actors, view)
+                yield actors, view
             ending = "finished"
         except Halt as halt:
             ending = f"stopped: {halt}"
@@ -167,7 +188,10 @@ def totals(manifest: Manifest) -> dict[str, Any]:
         "rejected": manifest.personas.total("rejected"),
         "funnel": funnel(manifest),
         "conversations": manifest.conversations.total("rows"),
-        "failures": manifest.personas.total("failures") + manifest.conversations.total("failures"),
+        "bios": manifest.bios.total("rows"),
+        "failures": sum(
+            stage.total("failures") for stage in (manifest.personas, manifest.conversations, manifest.bios)
+        ),
     }
 
 

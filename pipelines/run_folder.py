@@ -23,12 +23,14 @@ log = logging.getLogger(__name__)
 PERSONA_FOLDERS = ("documents", "personas", "rejected")
 SOURCE_FAILURES = "documents"
 _JOURNAL = ("*.jsonl", "index", "journal.json", "compaction.json", ".lock", ".*.tmp")
+VARIABLES = "bios/variables.yaml"
 _DEDUP = tuple(
     f"{folder}/{name}"
     for folder in ("dedup", "dedup/shard-*")
     for name in ("log-*.arrows", "segment-*.arrow", "index-*.faiss", ".*.tmp")
 )
 _OWN = (
+    VARIABLES,
     "batches/[0-9]*.*",
     "batches/.lock",
     "metrics.json",
@@ -61,14 +63,14 @@ def open_run(settings: Settings, command: str, fresh: bool = False) -> Iterator[
 
 def clear(folder: Path) -> None:
     """Remove what a run wrote, and nothing else that lies in its folder; a journal of another run stays."""
-    for name in (*PERSONA_FOLDERS, "conversations", "failures"):
+    for name in (*PERSONA_FOLDERS, "conversations", "bios", "failures"):
         sweep(folder / name, ())
     if (folder / "manifest.json").is_file():
         if not belongs_to_another(folder / "journal", _run_id(folder)):
             _remove(folder / "journal", _JOURNAL)
         _remove(folder, [*_OWN, *_DEDUP])
     shards = [str(path.relative_to(folder)) for path in folder.glob("dedup/shard-*")]
-    for name in (*PERSONA_FOLDERS, "conversations", "failures", "journal", "batches", *shards, "dedup"):
+    for name in (*PERSONA_FOLDERS, "conversations", "bios", "failures", "journal", "batches", *shards, "dedup"):
         with suppress(OSError):  # not empty: somebody else's files lie there
             (folder / name).rmdir()
 
@@ -91,13 +93,15 @@ def sweep_strays(folder: Path, manifest: Manifest) -> None:
     personas, conversations = manifest.personas.parts, manifest.conversations.parts
     strays = sum(sweep(folder / name, personas) for name in PERSONA_FOLDERS)
     strays += sweep(folder / "conversations", conversations)
-    strays += sweep(folder / "failures", [*personas, *conversations, SOURCE_FAILURES])
+    strays += sweep(folder / "bios", manifest.bios.parts)
+    bios = [name for name, part in manifest.bios.parts.items() if part["failures"]]
+    strays += sweep(folder / "failures", [*personas, *conversations, *bios, SOURCE_FAILURES])
     if strays:
         log.info("%d unfinished parts of an earlier run were removed", strays)
 
 
 def _new(settings: Settings, folder: Path) -> Manifest:
-    found = [name for name in ("personas", "conversations") if any((folder / name).glob("part-*.parquet"))]
+    found = [name for name in ("personas", "conversations", "bios") if any((folder / name).glob("part-*.parquet"))]
     if found:
         raise UserError(
             f"run_dir {settings.run_dir} holds {found[0]}/ but no manifest.json; choose another folder, or --fresh to "
@@ -109,9 +113,13 @@ def _new(settings: Settings, folder: Path) -> Manifest:
 def lasting(settings: Settings) -> dict[str, Any]:
     """The settings that the parts of a run rest on, flat; all others may change between its sessions."""
     flat: dict[str, Any] = {"seed": settings.seed, "llm.small_model": settings.llm.small_model}
-    for section in ("documents", "personas", "conversations"):
-        _flatten(section, getattr(settings, section).model_dump(mode="json"), flat)
-    del flat["conversations.count"]  # may grow: what is added is made
+    for section in ("documents", "personas", "conversations", "bios"):
+        if (chosen := getattr(settings, section)) is not None:
+            _flatten(section, chosen.model_dump(mode="json"), flat)
+    for grows in ("conversations.count", "bios.num_of_samples"):  # what is added is made
+        flat.pop(grows, None)
+    for answers in ("bios.models", "bios.variables"):  # as the models of endpoints; what variables say is compared
+        flat.pop(answers, None)
     del flat["personas.dedup.backend"]  # makes the same vectors
     endpoint = settings.personas.dedup.endpoint
     flat = {name: value for name, value in flat.items() if not name.startswith("personas.dedup.endpoint.")}
@@ -129,18 +137,26 @@ def _flatten(prefix: str, values: dict[str, Any], flat: dict[str, Any]) -> None:
 
 def _check(settings: Settings, manifest: Manifest) -> None:
     now = lasting(settings)
-    names = [
-        name
-        for name, value in manifest.settings.items()
-        if now.get(name) != value and (manifest.laps or not name.startswith("conversations."))
-    ]
-    if names and (manifest.personas.parts or manifest.conversations.parts):
-        name = names[0]
+    changed = [name for name, value in manifest.settings.items() if now.get(name) != value]
+    if name := next((name for name in changed if _rests_on(manifest, name)), ""):
         raise UserError(
             f"{name} was {manifest.settings[name]!r} when {settings.run_dir} was begun and is {now.get(name)!r} now; "
             "keep it, choose another run_dir, or --fresh to start over"
         )
-    if names:  # what was chosen and admitted under other settings, and is in no part
-        manifest.facts.pop("growth", None)
+    if not all(name.startswith(("conversations.", "bios.")) for name in changed):
+        manifest.facts.pop("growth", None)  # chosen and admitted under other settings, and in no part
         _remove(settings.folder, _DEDUP)
     manifest.settings = now
+
+
+def _rests_on(manifest: Manifest, name: str) -> bool:
+    """Whether parts were made under this setting."""
+    documents = bool(manifest.personas.parts or manifest.conversations.parts)
+    match name.partition(".")[0]:
+        case "conversations":
+            return documents and bool(manifest.laps)
+        case "bios":
+            return bool(manifest.bios.parts)
+        case "documents" | "personas":
+            return documents
+    return documents or bool(manifest.bios.parts)

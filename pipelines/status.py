@@ -39,7 +39,7 @@ def _state(run_dir: Path, manifest: Manifest, found: dict[str, Any]) -> str:
     if is_held(run_dir):
         stage = found.get("stage") or "starting"
         return f"running, {stage} {found.get(stage, 0):,.0f}"
-    if manifest.conversations.done:
+    if manifest.conversations.done or (manifest.bios.done and not manifest.personas.parts):
         return "finished"
     if manifest.personas.done and not manifest.laps:
         return "personas finished"

@@ -32,7 +32,7 @@ QUIET |= {"RAY_worker_niceness": "0"}  # where much else runs, Ray's own 15 star
 _MARK = "POPULACE_STARTED_BY_TEST"
 AWS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_EC2_METADATA_DISABLED": "true"}
 _ACTORS = ("Meter", "KeyBroker", "LLMCaller", "PersonaPool", "MapWorker", "DedupService", "ModelServer")
-_ACTORS += ("Embedder", "EndpointEmbedder")
+_ACTORS += ("Embedder", "EndpointEmbedder", "BioWriter")
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ Served: `POST /v1/chat/completions`, `POST /v1/embeddings` (see `embedding_answe
 `Options`, JSON), `POST /control/reset` (forget counts, log and batches), `GET /control/stats`,
 `GET /control/log?offset=0&limit=10000` (a JSON object per line).
 
-An answer is a function of messages, seed and response_format, in any process and order. A fault is chosen by, in this
+An answer is a function of messages, seed and response_format, in any process and order; for those about the people of
+simulations see `simulation_answers.py`. A fault is chosen by, in this
 order: who asks (`keys`, `dying`), what is asked (`models`, `refuse`, `marker`), when (`storm`, `rpm`, `tpm`), the how
 manieth request it is (`script`), and the hash of the request with the number of times that it was seen (`share`).
 """
@@ -40,6 +41,7 @@ from aiohttp import web
 from batch_provider import ENDINGS, BatchProvider
 from batch_provider import FAULTS as BATCH_FAULTS
 from embedding_answers import AskedVectors
+from simulation_answers import about_people
 
 try:
     from uvloop import run as run_loop
@@ -63,7 +65,9 @@ NAMED_FAULTS = (
     "fenced",  # JSON in a Markdown fence
     "sloppy",  # JSON with words around it and commas where none belong
     "misfit",  # JSON of another shape than was asked for
-    "short",  # arrays half as long as asked for
+    "short",  # arrays, and stories of people, half as long as asked for
+    "deaf",  # a text about a person that shows none of the traits
+    "unfit",  # random variables that contradict each other
     "few_vectors",  # embeddings: one too few, of a component too few, not numbers, out of order
     "thin_vectors",
     "nan_vectors",
@@ -907,7 +911,9 @@ class Asked:
     def _text(self, draw: Draw, fault: str) -> str:
         if fault == "prose":
             return self._chat(draw)
-        if schema := self._schema():
+        if (told := self._about_people(draw, fault)) is not None:
+            value = told
+        elif schema := self._schema():
             value = Filled(schema, draw, short=fault == "short").value(schema)
         elif (by_word := self._personas_by_word(draw, short=fault == "short")) is not None:
             value = by_word
@@ -921,6 +927,9 @@ class Asked:
         if fault == "sloppy":
             return f"Sure! {text[:-1]},{text[-1]}\n\nDoes that help?"
         return f"Here you are:\n```json\n{text}\n```" if fault == "fenced" else text
+
+    def _about_people(self, draw: Draw, fault: str) -> object:
+        return about_people([text for _, text in self.texts], self._schema(), draw.one, fault)
 
     def _schema(self) -> dict[str, Any] | None:
         """The schema of the response format, or else the one of an object that the last message quotes."""

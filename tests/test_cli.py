@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from pipelines.cli import app, main
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ["demo", "run", "personas", "converse", "plan", "preview", "status"]
+COMMANDS = ["demo", "run", "personas", "converse", "plan", "preview", "status", "bios"]
 CONFIG = """
 run_dir: {folder}/run
 documents: {{path: [{folder}/corpus.txt]}}

@@ -94,6 +94,21 @@ CONVERSATIONS = pa.schema(
     ]
 )
 
+BIOS = pa.schema(
+    [
+        ("bio_id", pa.string()),
+        ("persona_id", pa.string()),
+        ("kind", pa.string()),
+        ("text", pa.string()),
+        ("traits", pa.string()),
+        ("traits_said", pa.float32()),
+        ("model", pa.string()),
+        ("prompt_sha", pa.string()),
+        ("seed", pa.int64()),
+        ("created_at", _TIME),
+    ]
+)
+
 
 def persona_row(persona: Persona) -> dict[str, object]:
     """A row of PERSONAS."""

@@ -1,5 +1,6 @@
 """The settings of a run, and the words in which a wrong one is refused."""
 
+from pipelines.settings.bios import SAMPLES, Bios
 from pipelines.settings.dedup import Dedup
 from pipelines.settings.llm import EMBEDDED, Asked, EndpointSettings, Llm
 from pipelines.settings.loading import load, parse
@@ -7,7 +8,9 @@ from pipelines.settings.run import Embedders, Settings, document_characters
 
 __all__ = [
     "EMBEDDED",
+    "SAMPLES",
     "Asked",
+    "Bios",
     "Dedup",
     "Embedders",
     "EndpointSettings",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isfinite
 from typing import Annotated, Literal
 
@@ -91,34 +92,40 @@ class Llm(Section):
 
     @model_validator(mode="after")
     def _can_keep_its_budget(self) -> Llm:
-        if self.budget_usd is None or not (unpriced := self.unpriced()):
-            return self
+        if fault := self.unkept():
+            raise ValueError(fault)
+        return self
+
+    def unkept(self, named: Sequence[str] = ()) -> str:
+        """Why the budget could not be kept where calls also ask for the `named` models; empty where it could."""
+        if self.budget_usd is None or not (unpriced := self.unpriced(named)):
+            return ""
         at, model = unpriced[0]
         if model == self.endpoints[at].model:
-            raise ValueError(f"has a budget_usd, but endpoints[{at}] no price, so it could not be kept; set one")
-        raise ValueError(
+            return f"has a budget_usd, but endpoints[{at}] no price, so it could not be kept; set one"
+        return (
             f"has a budget_usd, but {model} no price at endpoints[{at}], so it could not be kept; set one under its "
             "price.models"
         )
 
-    def models(self, endpoint: EndpointSettings) -> list[str]:
-        """Those that an endpoint is asked for."""
-        return list(dict.fromkeys([endpoint.model, *self.roles.values()]))
+    def models(self, endpoint: EndpointSettings, named: Sequence[str] = ()) -> list[str]:
+        """Those that an endpoint is asked for, the `named` ones included."""
+        return list(dict.fromkeys([endpoint.model, *self.roles.values(), *named]))
 
-    def unpriced(self) -> list[tuple[int, str]]:
+    def unpriced(self, named: Sequence[str] = ()) -> list[tuple[int, str]]:
         """Models of unknown price, with the number of the endpoint where they cost something."""
         return [
             (at, model)
             for at, one in enumerate(self.endpoints)
-            for model in self.models(one)
+            for model in self.models(one, named)
             if one.base_url != EMBEDDED and one.price_of(model) is None
         ]
 
-    def listed(self) -> list[str]:
+    def listed(self, named: Sequence[str] = ()) -> list[str]:
         """A line for each price that is the table's, and how to set another."""
         lines = []
         for at, one in enumerate(self.endpoints):
-            for model in self.models(one):
+            for model in self.models(one, named):
                 known = one.price_of(model)
                 if known and known.as_of:
                     setting = "price" if model == one.model else f"price.models.{model}"

@@ -6,19 +6,21 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from actors.logic.dialogue import Context
 from actors.logic.document import DocumentKind
 from actors.logic.persona import Granularity
 from actors.logic.sampling import Sampling
+from pipelines.settings.bios import Bios
 from pipelines.settings.dedup import Dedup
-from pipelines.settings.llm import Llm
+from pipelines.settings.llm import EMBEDDED, EndpointSettings, Llm
 from pipelines.settings.section import Section
 
 
 class Documents(Section):
-    path: Annotated[list[str], Field(min_length=1)]
+    path: Annotated[list[str], Field(min_length=1)] = Field(default_factory=list)
     kind: DocumentKind = DocumentKind.TEXT
     text_field: str = "text"
     id_field: str | None = None
@@ -93,11 +95,12 @@ class Cluster(Section):
 
 
 class Settings(Section):
-    """A whole config. `llm` may be absent where a command calls no model."""
+    """A whole config. `documents` may be absent where there are only `bios`."""
 
     run_dir: str
     seed: Annotated[int, Field(strict=True, ge=-(2**63), le=2**63 - 1)] = 0  # a column of the dataset
-    documents: Documents
+    bios: Bios | None = None
+    documents: Annotated[Documents, Field(validate_default=True)] = Documents()
     llm: Llm
     personas: Personas = Personas()
     conversations: Conversations = Conversations()
@@ -123,6 +126,32 @@ class Settings(Section):
             )
         without = talk.model_copy(update={"context": Context.NONE})
         return self.model_copy(update={"conversations": without})
+
+    @field_validator("documents")
+    @classmethod
+    def _there(cls, value: Documents, info: ValidationInfo) -> Documents:
+        if not value.path and info.data.get("bios", ...) is None:
+            what = "Field required"
+            raise PydanticCustomError("missing", what)
+        return value
+
+    @model_validator(mode="after")
+    def _can_ask_for_every_model(self) -> Settings:
+        if fault := self.llm.unkept(self.named_models):
+            raise ValueError(f"llm {fault}")
+        for one in self.llm.endpoints:
+            if one.base_url == EMBEDDED and (others := [name for name in self.named_models if name != one.model]):
+                raise ValueError(f"bios.models names {others[0]}, but the embedded endpoint serves {one.model} alone")
+        return self
+
+    @property
+    def named_models(self) -> list[str]:
+        """Models that calls ask for by name."""
+        return self.bios.models if self.bios else []
+
+    def models(self, endpoint: EndpointSettings) -> list[str]:
+        """Those that an endpoint is asked for."""
+        return self.llm.models(endpoint, self.named_models)
 
     @property
     def folder(self) -> Path:

@@ -69,6 +69,8 @@ def _line(root: type[BaseModel], key: str, error: ErrorDetails) -> str:
             return f"{key} must be {bounds['expected']!s}{shown}{near(str(got), _quoted(str(bounds['expected'])))}"
         case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
             return f"{key} must be {_range(root, key)}{shown}"
+        case "string_too_long":
+            return f"{key} has {len(got):,} characters; {bounds['max_length']:,} are the most"
         case "too_short":
             return f"{key} is empty; name at least one"
         case _:

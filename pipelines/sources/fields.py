@@ -20,25 +20,30 @@ from pipelines.sources.splits import Split
 PEEK_FILES, PEEK_LINES = 10, 100  # looked at for their fields
 
 
-def check_fields(files: Sequence[SourceFile], text_field: str, id_field: str | None) -> None:
-    """Refuses fields that the first records do not have, before anything is started. Texts have no fields."""
+def check_fields(
+    files: Sequence[SourceFile], text_field: str, id_field: str | None, text_key: str = "documents.text_field"
+) -> None:
+    """Refuses fields that the first records do not have, before anything is started. Texts have no fields.
+
+    `text_key` is the setting that names the field of the text.
+    """
     for kind in (Kind.JSONL, Kind.PARQUET, Kind.CSV):
         alike = [file for file in files if file.kind is kind]
         peeks = ((file, _peek(file)) for file in alike[:PEEK_FILES])
         if alike:
-            _check(*next((peek for peek in peeks if peek[1]), (alike[0], {})), text_field, id_field)
+            _check(*next((peek for peek in peeks if peek[1]), (alike[0], {})), text_field, id_field, text_key)
 
 
-def _check(file: SourceFile, fields: Mapping[str, str], text_field: str, id_field: str | None) -> None:
+def _check(file: SourceFile, fields: Mapping[str, str], text_field: str, id_field: str | None, text_key: str) -> None:
     if not fields:
         first = next(read_split(Split(file.kind, (file,)), text_field, id_field, 1), None)
         why = first.message if isinstance(first, BadDocument) else "it is empty"
         raise UserError(f"{file.name}: no record can be read in it: {why}")
-    for key, name in (("text_field", text_field), ("id_field", id_field)):
+    for key, name in ((text_key, text_field), ("documents.id_field", id_field)):
         if name is not None and name not in fields:
-            raise UserError(f"{file.name}: {no_field(name, fields)}; set documents.{key} to one of them")
+            raise UserError(f"{file.name}: {no_field(name, fields)}; set {key} to one of them")
     if held := fields[text_field]:
-        raise UserError(f"{file.name}: {no_text(text_field, held)}; set documents.text_field to one that does")
+        raise UserError(f"{file.name}: {no_text(text_field, held)}; set {text_key} to one that does")
 
 
 def _peek(file: SourceFile) -> Mapping[str, str]:

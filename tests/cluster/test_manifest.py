@@ -35,8 +35,28 @@ def test_what_was_saved_is_loaded_again(tmp_path):
     manifest.save()
     again = load(tmp_path / "manifest.json")
     assert again is not None
-    for name in ("path", "run_id", "settings", "facts", "personas", "conversations", "laps", "version"):
+    for name in (
+        "path",
+        "run_id",
+        "settings",
+        "facts",
+        "personas",
+        "conversations",
+        "laps",
+        "bios",
+        "bio_laps",
+        "version",
+    ):
         assert getattr(again, name) == getattr(manifest, name), name
+
+
+def test_a_manifest_of_before_there_were_bios_has_none(tmp_path):
+    begun(tmp_path).save()
+    content = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
+    del content["bios"], content["bio_laps"]
+    (tmp_path / "manifest.json").write_text(json.dumps(content), encoding="utf-8")
+    again = load(tmp_path / "manifest.json")
+    assert again is not None and again.bios.parts == {} and again.bio_laps == []
 
 
 def test_the_file_is_json_that_a_person_can_read(tmp_path):
@@ -50,6 +70,8 @@ def test_the_file_is_json_that_a_person_can_read(tmp_path):
         "personas",
         "conversations",
         "laps",
+        "bios",
+        "bio_laps",
         "version",
     }
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipelines.bios.variables import read_population
 from pipelines.settings import Settings, load, parse
 
 CONFIGS = Path(__file__).parents[2] / "ray_configs"
@@ -24,7 +25,23 @@ def test_the_preset_shows_every_default_as_it_is():
     assert Settings.model_validate(least) == preset
 
 
-@pytest.mark.parametrize("example", re.findall(r"```yaml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL))
+def examples(kind: str) -> list[str]:
+    return re.findall(rf"```{kind}\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+
+
+VARIABLES = "# variables.yaml"
+
+
+@pytest.mark.parametrize("example", [one for one in examples("yaml") if not one.startswith(VARIABLES)])
 def test_an_example_of_the_readme_names_settings_that_there_are(example):
     rest = load(CONFIGS / "run.yaml").model_dump(include={"run_dir", "llm"})
     assert isinstance(parse(rest | yaml.safe_load(example)), Settings)
+
+
+def test_the_variables_and_tables_of_the_readme_make_a_population(tmp_path):
+    [variables] = [one for one in examples("yaml") if one.startswith(VARIABLES)]
+    texts = dict(zip(("census.csv", "work.csv"), examples("csv"), strict=True)) | {"variables.yaml": variables}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    people = read_population([str(tmp_path / "variables.yaml")])
+    assert set(people.draw(0, 0)) == {"region", "sex", "age", "work", "owns_boat", "height_cm"}

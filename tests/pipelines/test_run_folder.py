@@ -20,6 +20,8 @@ OURS = {
     "failures/part-0-a-0000.parquet",
     "failures/part-documents.parquet",
     "conversations/part-0-a-0000.parquet",
+    "bios/part-people-0000000000.parquet",
+    "bios/variables.yaml",
     "journal/w-0.jsonl",
     "journal/index/0.run",
     "journal/compaction.json",
@@ -40,6 +42,7 @@ THEIRS = {
     "documents/corpus.txt",
     "documents/part-1.txt",
     "personas/notes.md",
+    "bios/notes.md",
     "journal/notes.md",
 }
 
@@ -53,6 +56,7 @@ def settings(folder: Path, *overrides: str) -> Settings:
     content = {
         "run_dir": str(folder),
         "documents": {"path": ["a.txt"]},
+        "bios": {"description": "A town"},
         "llm": {"endpoints": [{"base_url": "http://h/v1", "model": "m", "keys": ["env:A"]}]},
     }
     return parse(copy.deepcopy(content), overrides)
@@ -81,9 +85,10 @@ def refusal(folder: Path, *overrides: str, fresh: bool = False) -> str:
 
 
 def begun(folder: Path, laps: int = 1, overrides: tuple[str, ...] = ()) -> None:
-    """A run that has made a persona part and, in `laps` rounds, a part of conversations."""
+    """A run that has made a persona part, a part of bios and, in `laps` rounds, a part of conversations."""
     with open_run(settings(folder, *overrides), "populace run") as manifest:
         manifest.personas.parts["a"] = {"documents": 1, "active": 1}
+        manifest.bios.parts["people-0000000000"] = {"rows": 10, "failures": 0, "again": 0}
         if laps:
             manifest.laps.append(Lap(1000, 100))
             manifest.conversations.parts["0-a-0000"] = {"rows": 100}
@@ -143,7 +148,7 @@ def test_the_folder_is_free_again_after_a_run_however_it_ends(folder):
     opened(folder)
 
 
-@pytest.mark.parametrize("name", ["personas", "conversations"])
+@pytest.mark.parametrize("name", ["personas", "conversations", "bios"])
 def test_parts_without_a_manifest_are_somebody_elses(folder, name):
     touch(folder, f"{name}/part-x.parquet")
     said = refusal(folder)
@@ -171,6 +176,8 @@ def test_what_a_killed_run_left_is_swept_and_what_counts_stays(folder):
         "conversations/part-0-b-0000.parquet",
         "conversations/.part-0-b-0001.parquet.77-0a0a0a0a.tmp",
         "personas/.part-a.parquet.77-0a0a0a0a.tmp",
+        "bios/part-people-0000000100.parquet",
+        "failures/part-people-0000000100.parquet",
     }
     touch(folder, *strays)
     opened(folder)
@@ -256,6 +263,8 @@ def test_fresh_mends_a_manifest_that_is_none(folder):
         ("personas.depth=2", "personas.depth was 'auto' when"),
         ("personas.dedup.threshold=0.5", "personas.dedup.threshold was 0.9 when"),
         ("conversations.max_turns=5", "conversations.max_turns was 3 when"),
+        ("bios.kind=backstory", "bios.kind was 'bio' when"),
+        ("bios.description=Mars", "bios.description was 'A town' when"),
         (
             "conversations.respondent_prompt=Hi",
             "conversations.respondent_prompt was 'You are a helpful assistant.' when",
@@ -309,6 +318,8 @@ def test_the_count_may_grow_and_shrink(folder, count):
         "llm.endpoints.0.keys=[file:keys.txt]",
         "llm.timeout_s=5",
         "cluster.callers.max=9",
+        "bios.models=[m, n]",
+        "bios.num_of_samples=7",
     ],
 )
 def test_where_it_runs_and_who_answers_may_change(folder, override):
