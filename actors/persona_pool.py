@@ -22,7 +22,7 @@ from actors.embedder import EmbedderClient
 from actors.index import PersonaIndex
 from actors.logic import tables
 from actors.logic.growth import GrowthRule, Tree, grow
-from actors.logic.near_duplicates import ADMITTED, Candidate, Reason, Scope, Thresholds, Verdict, form_key
+from actors.logic.near_duplicates import ADMITTED, WANTED, Candidate, Reason, Scope, Thresholds, Verdict, form_key
 from actors.shard import Shard
 from cluster.caller_pool import CallerPool
 from cluster.errors import Halt
@@ -127,6 +127,7 @@ class PersonaPool:
         truncated = sum(documents.column("truncated").to_pylist())
         funnel = Counter(f"{one.depth} {ADMITTED}" for one in kept)
         funnel.update(f"{one.persona.depth} {one.reason}" for one in refused)
+        funnel.update(f"{depth} {WANTED}" for tree in trees for depth in tree.wanted.elements())
         return PersonaPart(name, len(trees), active, len(kept), len(refused), len(failed), truncated, dict(funnel))
 
     async def pid(self) -> int:

@@ -59,7 +59,7 @@ def _body(settings: Settings, manifest: Manifest, counts: dict[str, Any]) -> str
         (words.read, counts.get("documents")),
         ("documents cut to the model's context", counts.get("documents_truncated")),
         ("personas", counts.get("personas")),
-        ("near-duplicates refused", counts.get("rejected")),
+        ("personas refused", counts.get("rejected")),
         ("conversations", counts.get("conversations")),
         ("items given up", counts.get("failures")),
         ("model calls", counts.get("calls")),
@@ -144,7 +144,7 @@ def _funnel(counts: dict[str, Any]) -> str:
     rows = [row for row in counts.get("funnel") or [] if row["candidates"]]
     if not rows:
         return ""
-    names = list(rows[0])
+    names = [name for name in rows[0] if name in ("depth", "admitted") or any(row[name] for row in rows)]
     lines = ["", "## Personas by depth", "", f"| {' | '.join(names)} |", f"|{'---:|' * len(names)}"]
     return "\n".join([*lines, *(f"| {' | '.join(f'{row[name]:,}' for name in names)} |" for row in rows), ""])
 

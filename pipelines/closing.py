@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from actors.logic.document import DocumentKind
-from actors.logic.near_duplicates import Reason
+from actors.logic.filters import Fault
+from actors.logic.near_duplicates import ADMITTED, WANTED, Reason
 
 _SHOWN = 600
 
@@ -82,7 +83,7 @@ def _figures(counts: dict[str, Any]) -> Iterator[tuple[str, str]]:
         depth = counts.get("depth")
         yield (
             "personas",
-            f"{number('personas')} (depth {depth}), {number('rejected')} near-duplicates refused{_stages(counts)}",
+            f"{number('personas')} (depth {depth}), {number('rejected')} refused{_stages(counts)}{_shortfall(counts)}",
         )
         yield "conversations", number("conversations")
     yield "failures", number("failures")
@@ -112,9 +113,16 @@ def _cut(text: str) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
+def _shortfall(counts: dict[str, Any]) -> str:
+    """ "; fewer than were asked for: 2,318 of 2,500 at depth 1"; empty where nobody is missing."""
+    short = [row for row in counts.get("funnel") or [] if row[ADMITTED] < row.get(WANTED, 0)]
+    told = ", ".join(f"{row[ADMITTED]:,} of {row[WANTED]:,} at depth {row['depth']}" for row in short)
+    return f"; fewer than were asked for: {told}" if told else ""
+
+
 def _stages(counts: dict[str, Any]) -> str:
     """ " (12 exact, 30 embedding)", over all depths."""
     funnel = counts.get("funnel") or []
-    by_stage = {str(reason): sum(row.get(reason, 0) for row in funnel) for reason in Reason}
+    by_stage = {str(reason): sum(row.get(reason, 0) for row in funnel) for reason in (*Fault, *Reason)}
     found = [f"{count:,} {stage}" for stage, count in by_stage.items() if count]
     return f" ({', '.join(found)})" if found else ""

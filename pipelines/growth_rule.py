@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from actors.logic.depth import auto_depth, target_per_document
 from actors.logic.document import DocumentKind
 from actors.logic.growth import GrowthRule
-from pipelines.settings import Settings
+from actors.logic.persona_call import Wording
+from cluster.errors import UserError
+from pipelines.settings import Prompts, Settings
 
 
 def growth_rule(settings: Settings, documents: int) -> GrowthRule:
@@ -14,4 +18,32 @@ def growth_rule(settings: Settings, documents: int) -> GrowthRule:
     given = settings.documents.kind is DocumentKind.PERSONA
     target = personas.target_per_document or target_per_document(asked, documents)
     depth = auto_depth(target, personas.per_call, given) if personas.depth == "auto" else personas.depth
-    return GrowthRule(depth, personas.per_call, personas.granularity, settings.seed, settings.llm.small_model, given)
+    return GrowthRule(
+        depth,
+        personas.per_call,
+        personas.granularity,
+        settings.seed,
+        settings.llm.small_model,
+        given,
+        personas.refills,
+        tuple(map(str, personas.filters)),
+        _wording(personas.language, personas.prompts, settings.llm.small_model),
+    )
+
+
+def _wording(language: str, prompts: Prompts, small_model: bool) -> Wording:
+    """`UserError` where a template cannot be read or used."""
+    wording = Wording(language, _template("text", prompts.text), _template("persona", prompts.persona))
+    for is_child in (False, True):
+        wording.template(is_child, small_model)
+    return wording
+
+
+def _template(name: str, path: str | None) -> str:
+    if not path:
+        return ""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
+        raise UserError(f"personas.prompts.{name}: {path}: {reason}") from None

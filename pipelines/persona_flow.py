@@ -41,7 +41,7 @@ def grow_personas(
     settings: Settings, manifest: Manifest, services: Services, splits: list[Split], view: RunView
 ) -> None:
     """Grow every document that the manifest does not count as done. `Halt` when the run cannot go on."""
-    rule = GrowthRule(**manifest.facts["growth"])
+    rule = GrowthRule.of(manifest.facts["growth"])
     total = manifest.facts["documents_counted"]
     view.begin("personas", "documents_done", manifest.personas.total("documents"), total)
     with services.persona_pools(settings, settings.folder, rule) as pools:

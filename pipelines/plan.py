@@ -15,20 +15,22 @@ from rich.text import Text
 from actors.logic.depth import pool_size
 from actors.logic.dialogue import Context
 from actors.logic.document import Document
+from actors.logic.footprint import Footprint, footprint
+from actors.logic.near_duplicates import Scope
 from actors.prompts import load as load_prompt
 from cluster.batch import SHARE_OF_PRICE
 from cluster.chat import Role
 from cluster.errors import UserError
 from pipelines.batching import batches_dialogues, batches_personas, unbatched
 from pipelines.growth_rule import growth_rule
-from pipelines.settings import Llm, Settings, document_characters
+from pipelines.settings import Dedup, Llm, Settings, document_characters
 from pipelines.sources import Split, check_fields, count_documents, find_files, plan_splits, read_split
 
 _SAMPLE = 200  # documents whose length is measured
 _CHARACTERS_PER_TOKEN = 4
 _PERSONA_TOKENS, _MESSAGE_TOKENS, _ANSWER_TOKENS = 45, 40, 200
 _TOKENS_PER_S = 60  # of one stream of an ordinary endpoint
-_BASE_MB, _CALLER_MB, _BYTES_PER_PERSONA = 1_500, 150, 2_000
+_BASE_MB, _CALLER_MB = 1_500, 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Plan:
     cost_usd: float | None
     seconds: int
     memory_mb: int
+    index_disk_mb: int
     characters_per_document: int
     basis: str
     budget_usd: float | None = None
@@ -104,6 +107,7 @@ def _figures(settings: Settings, documents: int, characters: int) -> Plan:
         Role.RESPONDENT: (exchanges * respondent, exchanges * _ANSWER_TOKENS),
     }
     prompt, written = (sum(counts) for counts in zip(*tokens.values(), strict=True))
+    index = _index(settings.personas.dedup, pool * documents)
     streams = sum(one.max_concurrency * max(1, len(one.keys)) for one in settings.llm.endpoints[:1])
     return Plan(
         documents=documents,
@@ -116,13 +120,20 @@ def _figures(settings: Settings, documents: int, characters: int) -> Plan:
         completion_tokens=int(written),
         cost_usd=_cost(settings, tokens),
         seconds=int(written / (_TOKENS_PER_S * streams)) + 15,
-        memory_mb=_BASE_MB + settings.cluster.callers.max * _CALLER_MB + pool * documents * _BYTES_PER_PERSONA // 2**20,
+        memory_mb=_BASE_MB + settings.cluster.callers.max * _CALLER_MB + index.memory // 2**20,
+        index_disk_mb=index.disk // 2**20,
         characters_per_document=characters,
         budget_usd=settings.llm.budget_usd,
         prices=tuple(settings.llm.listed()),
         batch_calls=persona_calls * batches_personas(settings) + dialogue_calls * batches_dialogues(settings),
         basis=f"{_TOKENS_PER_S} tokens/s a stream, {streams} streams, {_ANSWER_TOKENS} tokens an answer (assumed)",
     )
+
+
+def _index(dedup: Dedup, personas: int) -> Footprint:
+    if dedup.scope is not Scope.CORPUS:
+        return Footprint(0, 0)
+    return footprint(personas, shards=dedup.shards, minhash=dedup.minhash is not None)
 
 
 def _cost(settings: Settings, tokens: Mapping[Role, tuple[float, float]]) -> float | None:
@@ -210,4 +221,6 @@ def _rows(plan: Plan) -> Iterator[tuple[str, str]]:
     beside = ", and what the batches take" if plan.batch_calls else ""
     yield "time", f"about {timedelta(seconds=plan.seconds)} (h:mm:ss){beside}"
     yield "memory", f"about {plan.memory_mb:,} MB over all processes"
+    if plan.index_disk_mb:
+        yield "disk", f"about {plan.index_disk_mb:,} MB for the index that keeps near-duplicates out"
     yield "basis", plan.basis

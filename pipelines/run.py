@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from actors.logic.document import DocumentKind
+from actors.logic.filters import Fault
 from actors.logic.growth import GrowthRule
-from actors.logic.near_duplicates import ADMITTED, Reason
+from actors.logic.near_duplicates import ADMITTED, WANTED, Reason
 from actors.logic.persona_call import PersonaCall
 from cluster.errors import Halt, UserError
 from cluster.keys import Endpoint
@@ -70,7 +71,7 @@ def run(
             check([embeds])
         splits = _documents(settings, manifest, contexts)
         if stages.personas and not manifest.personas.done:
-            _pays_for_a_call(settings, GrowthRule(**manifest.facts["growth"]), targets)
+            _pays_for_a_call(settings, GrowthRule.of(manifest.facts["growth"]), targets)
         manifest.save()
         _make(settings, console, manifest, stages, splits)
     return manifest
@@ -196,9 +197,12 @@ def totals(manifest: Manifest) -> dict[str, Any]:
 
 
 def funnel(manifest: Manifest) -> list[dict[str, int]]:
-    """For each depth how many candidates there were, how many each stage refused, and how many were admitted."""
+    """For each depth how many personas were wanted, how many candidates there were, how many each filter and stage
+    refused, and how many were admitted."""
     rows: list[dict[str, int]] = []
     for depth in range(1 + (manifest.facts.get("growth", {}).get("depth") or 0)):
-        counts = {stage: manifest.personas.total(f"{depth} {stage}") for stage in (*map(str, Reason), ADMITTED)}
-        rows.append({"depth": depth, "candidates": sum(counts.values()), **counts})
+        stages = (*map(str, Fault), *map(str, Reason), ADMITTED)
+        counts = {stage: manifest.personas.total(f"{depth} {stage}") for stage in stages}
+        wanted = manifest.personas.total(f"{depth} {WANTED}")
+        rows.append({"depth": depth, "wanted": wanted, "candidates": sum(counts.values()), **counts})
     return rows

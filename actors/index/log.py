@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actors.index.rows import ID, Layout, Rows
-from actors.index.segments import SEGMENT_ROWS, Place, map_segment, map_segments, write_segment
+from actors.index.segments import Place, map_segment, map_segments, write_segment
 from actors.index.tail import StreamWriter, TailRows, read_stream, stream_numbers, stream_path
+from actors.logic.footprint import SEGMENT_ROWS
 
 
 class IndexLog:

@@ -12,8 +12,6 @@ from actors.index.rows import Layout, Rows, check_schema, from_batch, schema_of,
 from cluster.errors import UserError
 from cluster.files import atomic_path
 
-SEGMENT_ROWS = 65_536
-
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:

@@ -9,6 +9,8 @@ from typing import cast
 
 import faiss
 
+from actors.logic.footprint import FLAT_ROWS
+
 
 class Kind(StrEnum):
     """What an index keeps of a vector of d components."""
@@ -39,7 +41,7 @@ class Tiers:
     vectors that half bytes tell apart too badly.
     """
 
-    flat_rows: int = 200_000
+    flat_rows: int = FLAT_ROWS
     kinds: tuple[Kind, ...] = (Kind.PQ4, Kind.SQ8)
     recall: float = 0.99  # least share of probes whose nearest is found
     most_searched: float = 0.25  # of the lists, to reach it

@@ -6,11 +6,9 @@ import hashlib
 from dataclasses import dataclass, field
 
 from actors.logic.bio_text import BioKind, Domains
-from actors.prompts import Prompt, load, parse
-from cluster.errors import UserError
+from actors.prompts import Prompt, load, own
 
 FIELDS = frozenset({"grounds", "description", "persona", "traits", "language"})
-_MOST_CHARACTERS = 20_000  # of a prompt of the user's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +38,4 @@ def bio_id(seed: int, kind: BioKind, source: str, ordinal: int) -> str:
 
 def own_template(text: str) -> Prompt:
     """The user's prompt; `UserError` naming what it lacks or has too much of."""
-    if len(text) > _MOST_CHARACTERS:
-        raise UserError(f"prompt bios.prompt has {len(text):,} characters; {_MOST_CHARACTERS:,} are the most")
-    prompt = parse("bios.prompt", text)
-    known = ", ".join(f"{{{name}}}" for name in sorted(FIELDS))
-    if unknown := sorted(prompt.fields - FIELDS):
-        named = ", ".join(f"{{{name}}}" for name in unknown)
-        raise UserError(f"prompt bios.prompt has {named}, but the fields are {known}; double braces that are literal")
-    if "traits" not in prompt.fields:
-        raise UserError("prompt bios.prompt lacks {traits}, so nobody's traits would be in it")
-    return prompt
+    return own("bios.prompt", text, ["traits"], FIELDS)

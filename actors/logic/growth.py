@@ -6,16 +6,21 @@ Knows neither callers nor services: calls and admissions are awaited through the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from actors.logic.filters import Fault, Filters
 from actors.logic.near_duplicates import Candidate, Verdict
-from actors.logic.persona import Granularity, Persona, Rejection, persona_id
-from actors.logic.persona_call import PersonaAnswer, PersonaCall
+from actors.logic.persona import Found, Granularity, Persona, Rejection, persona_id
+from actors.logic.persona_call import PLAIN, PersonaAnswer, PersonaCall, Wording
 from cluster.errors import FailureKind
 from cluster.program import Done, Failed, Halted, Outcome
 
 GIVEN = "given"  # the relation of a persona that was not found but came with the documents
+
+_MENDED = (FailureKind.MALFORMED, FailureKind.EMPTY, FailureKind.TRUNCATED, FailureKind.TOO_FEW)  # by asking again
 
 Ask = Callable[[PersonaCall], Awaitable[Outcome]]
 Admit = Callable[[Sequence[Candidate]], Awaitable[list[Verdict]]]
@@ -25,7 +30,8 @@ Admit = Callable[[Sequence[Candidate]], Awaitable[list[Verdict]]]
 class GrowthRule:
     """How every document's tree is grown; the same for the whole run.
 
-    A document that is `given` as a persona is itself the seed layer; no model is asked about it before layer 1.
+    A document that is `given` as a persona is itself the seed layer; no model is asked about it before layer 1. What
+    `filters` and near-duplicates take from a parent's `per_call` children is asked for again, `refills` times at most.
     """
 
     depth: int
@@ -34,6 +40,15 @@ class GrowthRule:
     seed: int
     one_per_request: bool = False
     given: bool = False
+    refills: int = 0
+    filters: tuple[str, ...] = ()
+    wording: Wording = PLAIN
+
+    @staticmethod
+    def of(facts: Mapping[str, Any]) -> GrowthRule:
+        """The rule that `dataclasses.asdict` and JSON have made facts of."""
+        parts = {"wording": Wording(**facts.get("wording", {})), "filters": tuple(facts.get("filters", ()))}
+        return GrowthRule(**(dict(facts) | parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +64,14 @@ class Failure:
 
 @dataclass(slots=True)
 class Tree:
-    """What became of one document. `halted` says why it was left unfinished; nothing of such a tree is written."""
+    """What became of one document. `wanted` counts who was asked for at each depth. `halted` says why it was left
+    unfinished; nothing of such a tree is written."""
 
     document_id: str
     personas: list[Persona] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    wanted: Counter[int] = field(default_factory=Counter)
     halted: str = ""
 
 
@@ -64,75 +81,161 @@ async def grow(
     """The document's tree down to `rule.depth`, fewer layers where a layer stays empty.
 
     A layer is admitted as a whole, in the order of its parents, so that the choice does not depend on which call
-    returned first.
+    returned first; what is asked for again comes after it.
     """
     tree = Tree(document_id)
-    parents: list[tuple[str | None, str]] = [(None, text)]
+    layer = _Layer(tree, rule, ask, admit, clock)
+    parents = [_Parent(None, text, rule.per_call)]
     for depth in range(rule.depth + 1):
         if rule.given and depth == 0:
-            candidates = [_given(document_id, text, clock)]
+            survivors = await layer.given(text)
         else:
-            candidates = await _asked(tree, depth, parents, rule, ask, clock)
-        if tree.halted or not candidates:
+            survivors = await layer.grow(depth, parents)
+        if tree.halted or not survivors:
             break
-        verdicts = await admit([Candidate(one.persona_id, one.text) for one in candidates])
-        survivors = _sort(tree, candidates, verdicts)
-        parents = [(one.persona_id, one.text) for one in survivors]
-        if not parents:
-            break
+        parents = [_Parent(one.persona_id, one.text, rule.per_call, _kin(one, survivors)) for one in survivors]
     return tree
+
+
+@dataclass(slots=True)
+class _Parent:
+    """Who is asked about: a document (no id) or a persona. `said` are the people whom a model is not to name again."""
+
+    persona_id: str | None
+    text: str
+    owed: int
+    said: list[str] = field(default_factory=list)
+    failure: Failure | None = None
+    is_lost: bool = False
+
+
+def _kin(persona: Persona, layer: Sequence[Persona]) -> list[str]:
+    """The siblings of a persona."""
+    return [one.text for one in layer if one.parent_id == persona.parent_id and one is not persona]
+
+
+@dataclass(slots=True)
+class _Layer:
+    """Grows one layer after another of a tree."""
+
+    tree: Tree
+    rule: GrowthRule
+    ask: Ask
+    admit: Admit
+    clock: Callable[[], float]
+    filters: Filters = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.filters = Filters(self.rule.filters, self.rule.granularity, self.rule.wording.language)
+
+    async def given(self, text: str) -> list[Persona]:
+        """The seed layer of a document that is itself a persona."""
+        self.tree.wanted[0] = 1
+        return await self._admitted([_given(self.tree.document_id, text, self.clock)])
+
+    async def grow(self, depth: int, parents: Sequence[_Parent]) -> list[Persona]:
+        """Those of the layer who were admitted. What was given up of it is in the tree."""
+        self.tree.wanted[depth] += self.rule.per_call * len(parents)
+        survivors: list[Persona] = []
+        owing = list(parents)
+        for round_ in range(self.rule.refills + 1):
+            calls = [self._call(depth, parent, round_) for parent in owing]
+            outcomes = await asyncio.gather(*map(self.ask, calls))
+            candidates = [
+                one
+                for parent, call, outcome in zip(owing, calls, outcomes, strict=True)
+                for one in self._read(parent, call, outcome)
+            ]
+            if self.tree.halted:
+                return []
+            admitted = await self._admitted(candidates) if candidates else []
+            survivors += admitted
+            children = Counter(one.parent_id for one in admitted)
+            for parent in owing:
+                parent.owed -= children[parent.persona_id]
+            owing = [parent for parent in owing if parent.owed > 0 and not parent.is_lost]
+            if not owing:
+                break
+        self.tree.failures += [one.failure for one in parents if one.failure and one.owed > 0]
+        if depth == 0 and not survivors and self.tree.rejected and not self.tree.failures:
+            self.tree.failures.append(self._nobody(parents[0].text))
+        return survivors
+
+    def _nobody(self, text: str) -> Failure:
+        """What to say of a document of which all personas were refused."""
+        reasons = Counter(one.reason for one in self.tree.rejected)
+        told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+        message = f"all {reasons.total()} personas were refused ({told})"
+        if Fault.LANGUAGE in reasons:
+            language = self.filters.grounds(text).language
+            message += f"; the text is in {language!r}: name a language that the model writes in personas.language"
+        rounds = self.rule.refills + 1
+        return Failure(f"{self.tree.document_id}/document", "personas", FailureKind.TOO_FEW, message, rounds)
+
+    def _call(self, depth: int, parent: _Parent, round_: int) -> PersonaCall:
+        rule = self.rule
+        return PersonaCall(
+            self.tree.document_id,
+            parent.persona_id,
+            depth,
+            parent.text,
+            parent.owed,
+            rule.granularity,
+            rule.seed,
+            rule.one_per_request,
+            rule.wording,
+            tuple(parent.said),
+            round_,
+        )
+
+    def _read(self, parent: _Parent, call: PersonaCall, outcome: Outcome) -> list[Persona]:
+        """The call's people as candidates; who is filtered out, its failure, shortfall or halt goes into the tree."""
+        match outcome:
+            case Halted(reason):
+                self.tree.halted = reason
+            case Failed(kind, message, attempts):
+                parent.failure = Failure(call.item_id, "personas", kind, message, attempts)
+                parent.is_lost = kind not in _MENDED
+            case Done(PersonaAnswer() as answer):
+                short = Failure(call.item_id, "personas", FailureKind.TOO_FEW, answer.shortfall, answer.tries)
+                parent.failure = short if answer.shortfall else None
+                parent.said += [one.text for one in answer.found]
+                return self._fit(call, answer)
+        return []
+
+    def _fit(self, call: PersonaCall, answer: PersonaAnswer) -> list[Persona]:
+        grounds, fit = self.filters.grounds(call.text), []
+        for found in answer.unfit:
+            if Fault.LENGTH in self.rule.filters:
+                self.tree.rejected.append(Rejection(self._persona(call, answer, found), Fault.LENGTH, None, None))
+        for one in (self._persona(call, answer, found) for found in answer.found):
+            if fault := self.filters.fault(one.text, grounds):
+                self.tree.rejected.append(Rejection(one, fault, None, None))
+            else:
+                fit.append(one)
+        return fit
+
+    def _persona(self, call: PersonaCall, answer: PersonaAnswer, found: Found) -> Persona:
+        return Persona(
+            persona_id(call.document_id, call.parent_id, found.text),
+            call.document_id,
+            call.parent_id,
+            call.depth,
+            found.text,
+            found.relation,
+            answer.model,
+            answer.prompt_sha,
+            self.clock(),
+        )
+
+    async def _admitted(self, candidates: Sequence[Persona]) -> list[Persona]:
+        verdicts = await self.admit([Candidate(one.persona_id, one.text) for one in candidates])
+        return _sort(self.tree, candidates, verdicts)
 
 
 def _given(document_id: str, text: str, clock: Callable[[], float]) -> Persona:
     """The persona that the document is, as a candidate."""
     return Persona(persona_id(document_id, None, text), document_id, None, 0, text, GIVEN, "", "", clock())
-
-
-async def _asked(
-    tree: Tree,
-    depth: int,
-    parents: Sequence[tuple[str | None, str]],
-    rule: GrowthRule,
-    ask: Ask,
-    clock: Callable[[], float],
-) -> list[Persona]:
-    """The people of a layer as candidates, one call for each parent."""
-    calls = [
-        PersonaCall(
-            tree.document_id, parent, depth, words, rule.per_call, rule.granularity, rule.seed, rule.one_per_request
-        )
-        for parent, words in parents
-    ]
-    outcomes = await asyncio.gather(*map(ask, calls))
-    return [one for call, outcome in zip(calls, outcomes, strict=True) for one in _read(tree, call, outcome, clock)]
-
-
-def _read(tree: Tree, call: PersonaCall, outcome: Outcome, clock: Callable[[], float]) -> list[Persona]:
-    """The call's people as candidates; its failure, shortfall or halt goes into the tree."""
-    match outcome:
-        case Halted(reason):
-            tree.halted = reason
-        case Failed(kind, message, attempts):
-            tree.failures.append(Failure(call.item_id, "personas", kind, message, attempts))
-        case Done(PersonaAnswer() as answer):
-            if answer.shortfall:
-                short = Failure(call.item_id, "personas", FailureKind.TOO_FEW, answer.shortfall, answer.tries)
-                tree.failures.append(short)
-            return [
-                Persona(
-                    persona_id(call.document_id, call.parent_id, found.text),
-                    call.document_id,
-                    call.parent_id,
-                    call.depth,
-                    found.text,
-                    found.relation,
-                    answer.model,
-                    answer.prompt_sha,
-                    clock(),
-                )
-                for found in answer.found
-            ]
-    return []
 
 
 def _sort(tree: Tree, candidates: Sequence[Persona], verdicts: Sequence[Verdict]) -> list[Persona]:

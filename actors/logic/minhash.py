@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from actors.logic.persona import UNSPACED, normal_form
 
 PERMUTATIONS = 128
-_WORD = re.compile(rf"{UNSPACED.pattern}|(?:(?!{UNSPACED.pattern})\S)+")
+UNIT = re.compile(rf"{UNSPACED.pattern}|(?:(?!{UNSPACED.pattern})\S)+")
 _BY_CHANCE = 1 / 256
 _FACTORS, _TERMS, _MIXERS = np.frombuffer(hashlib.shake_128(b"minhash").digest(24 * PERMUTATIONS), "<u8").reshape(3, -1)
 
@@ -30,7 +30,7 @@ def words(text: str) -> set[str]:
 
     A text without any has one, the empty one.
     """
-    return set(_WORD.findall(normal_form(text))) or {""}
+    return set(UNIT.findall(normal_form(text))) or {""}
 
 
 def signature(text: str) -> Signatures:

@@ -34,6 +34,7 @@ class Reason(StrEnum):
 
 
 ADMITTED = "admitted"
+WANTED = "wanted"
 
 
 @dataclass(frozen=True, slots=True)

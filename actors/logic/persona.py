@@ -103,14 +103,13 @@ class Found:
 def read_personas(answer: str) -> list[Found]:
     """Personas in a model's answer: JSON (also broken or fenced), or a Markdown list of one person a line.
 
-    Whitespace is normalised; exact duplicates and what is too short or long to be a person are dropped.
-    Prose without a list holds none.
+    Whitespace is normalised; exact duplicates and empty ones are dropped. Prose without a list holds none.
     """
     kept: dict[str, Found] = {}
     for found in _from_json(answer) or _from_lines(answer):
         text = normalise_space(found.text)
-        if not why_no_person(text):
-            kept.setdefault(normal_form(text), Found(text, normalise_space(found.relation)[:80]))
+        if form := normal_form(text):
+            kept.setdefault(form, Found(text, normalise_space(found.relation)[:80]))
     return list(kept.values())
 
 

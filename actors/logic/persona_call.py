@@ -6,12 +6,12 @@ An answer that holds nobody is corrected in its own conversation; too few people
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from actors.logic.persona import Found, Granularity, normal_form, read_personas
+from actors.logic.persona import Found, Granularity, normal_form, read_personas, why_no_person
 from actors.logic.sampling import derived_rng
-from actors.prompts import Prompt, load, render
+from actors.prompts import Prompt, load, own, render
 from cluster.chat import ChatAnswer, ChatModel, ChatRequest, Role, Usage
 from cluster.errors import CallFailed, FailureKind
 from cluster.structured import correction
@@ -20,11 +20,9 @@ TRIES = 3
 TEXT_RELATIONS = ("read", "write", "like", "dislike")
 RELATIONSHIPS = ("relative", "colleague", "customer", "neighbour", "carer", "pupil", "rival", "friend")
 
-_DETAIL = {
-    Granularity.COARSE: "Name one attribute, such as the work or the stage of life.",
-    Granularity.MEDIUM: "Give two to four attributes, such as work, place, age, means, wish or worry.",
-    Granularity.FINE: "Give five or more attributes: age, work, place, schooling, means, wish, worry, way of speaking.",
-}
+_FIELDS = ("count", "detail", "already", "language", "relation")
+_MOST_KNOWN = 12  # people of the pool that a request names
+_KNOWN_CHARACTERS = 200  # of each
 _ONE_PERSON = r"""^An? [^".;:()\[\]]+\.$"""  # what a small model is held to: one plain sentence
 _UNREAD = "no person can be read from it"
 _TOKENS_PER_PERSON = {Granularity.COARSE: 50, Granularity.MEDIUM: 100, Granularity.FINE: 180}
@@ -32,7 +30,8 @@ _TOKENS_PER_PERSON = {Granularity.COARSE: 50, Granularity.MEDIUM: 100, Granulari
 
 @dataclass(frozen=True, slots=True)
 class PersonaAnswer:
-    """The people of one call, at most `per_call`. `shortfall` says why they are fewer, else it is empty."""
+    """The people of one call, at most `per_call`. `shortfall` says why they are fewer, else it is empty; `unfit` are
+    answers too short or long to be people."""
 
     found: list[Found]
     model: str
@@ -40,6 +39,28 @@ class PersonaAnswer:
     usage: Usage
     tries: int
     shortfall: str = ""
+    unfit: list[Found] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What a run has persona calls say otherwise: a language (empty: that of the text), and templates of the user's
+    own for documents and for parents (empty: ours)."""
+
+    language: str = ""
+    text: str = ""
+    persona: str = ""
+
+    def template(self, is_child: bool, one_per_request: bool) -> Prompt:
+        """`UserError` where the user's own cannot be used."""
+        about = "persona" if is_child else "text"
+        if told := self.persona if is_child else self.text:
+            return own(f"personas.prompts.{about}", told, [about], _FIELDS)
+        name = "persona_to_persona" if is_child else "text_to_persona"
+        return load(f"{name}_one" if one_per_request else name)
+
+
+PLAIN = Wording()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +68,8 @@ class PersonaCall:
     """Text-to-persona where `parent_id` is None, persona-to-persona else (Ge et al. 2024, arXiv:2406.20094).
 
     `text` is the document, or the parent's description. With `one_per_request`, a call is `per_call` requests for one
-    person each, which is what models below about a billion parameters can do.
+    person each, which is what models below about a billion parameters can do. `known` are people of the pool who are
+    named so that they are not named again; a later `round` asks for more of them.
     """
 
     document_id: str
@@ -58,10 +80,13 @@ class PersonaCall:
     granularity: Granularity
     seed: int
     one_per_request: bool = False
+    wording: Wording = PLAIN
+    known: tuple[str, ...] = ()
+    round: int = 0
 
     @property
     def item_id(self) -> str:
-        return f"{self.document_id}/{self.parent_id or 'document'}"
+        return f"{self.document_id}/{self.parent_id or 'document'}" + (f"/{self.round}" if self.round else "")
 
     def first_request(self) -> ChatRequest:
         """What is asked first; for measuring what a call costs."""
@@ -79,6 +104,7 @@ class PersonaCall:
 
     async def _ask(self, chat: ChatModel, prompt: Prompt, count: int, slot: int | None) -> PersonaAnswer:
         people: dict[str, Found] = {}
+        unfit: list[Found] = []
         usage, model, fault = Usage(), "", ""
         request, is_correction = self._request(prompt, count, slot, 1, people), False
         for attempt in range(1, TRIES + 1):
@@ -91,11 +117,14 @@ class PersonaCall:
                 fault = failure.message
             else:
                 usage, model = usage + answer.usage, answer.model
-                found = self._read(answer, slot)
+                read = self._read(answer, slot)
+                found = [one for one in read if not why_no_person(one.text)]
+                unfit += [one for one in read if why_no_person(one.text)]
                 for one in found:
                     people.setdefault(normal_form(one.text), one)
                 if len(people) >= count:
-                    return PersonaAnswer(list(people.values())[:count], model, prompt.sha, usage, attempt)
+                    kept = list(people.values())[:count]
+                    return PersonaAnswer(kept, model, prompt.sha, usage, attempt, unfit=unfit)
                 fault = f"the model answered {len(people)} of {count} personas, at last: {answer.text[:120]!r}"
                 unread = answer if self._may_correct(answer, found) and not is_correction else None
             is_correction = unread is not None
@@ -105,7 +134,7 @@ class PersonaCall:
                 request = self._request(prompt, count, slot, attempt + 1, people)
         if not people:
             raise CallFailed(FailureKind.MALFORMED, fault, TRIES)
-        return PersonaAnswer(list(people.values()), model, prompt.sha, usage, TRIES, fault)
+        return PersonaAnswer(list(people.values()), model, prompt.sha, usage, TRIES, fault, unfit)
 
     def _may_correct(self, answer: ChatAnswer, found: list[Found]) -> bool:
         """Whether the model may do better when told: not where it was cut off, nor where it is too small for that."""
@@ -116,14 +145,18 @@ class PersonaCall:
     ) -> ChatRequest:
         """A request that knows nothing of earlier ones but the people whom they brought."""
         place = f"{self.item_id}/{'all' if slot is None else slot}/{attempt}"
-        values = {"persona" if self.parent_id else "text": self.text}
-        if slot is None:
-            values |= {"count": str(count), "detail": _DETAIL[self.granularity], "already": _already(people)}
-        else:
-            values |= {"relation": self._relation(slot)}
+        language = "the language of the description above" if self.parent_id else "the language of the text"
+        values = {
+            "persona" if self.parent_id else "text": self.text,
+            "count": str(count),
+            "detail": load(f"detail_{self.granularity}").text,
+            "already": _already([*self.known, *(one.text for one in people.values())]),
+            "language": self.wording.language or language,
+            "relation": self._relation(slot or 0),
+        }
         return ChatRequest(
             role=Role.PERSONA,
-            messages=render(prompt, **values),
+            messages=render(prompt, **{name: value for name, value in values.items() if name in prompt.fields}),
             item=place,
             max_tokens=_TOKENS_PER_PERSON[self.granularity] * count + 60,
             temperature=0.9 if slot is None else 0.5,  # a small model loses itself above
@@ -132,8 +165,7 @@ class PersonaCall:
         )
 
     def _prompt(self) -> Prompt:
-        name = "persona_to_persona" if self.parent_id else "text_to_persona"
-        return load(f"{name}_one" if self.one_per_request else name)
+        return self.wording.template(self.parent_id is not None, self.one_per_request)
 
     def _relation(self, slot: int) -> str:
         kinds = RELATIONSHIPS if self.parent_id else TEXT_RELATIONS
@@ -168,13 +200,15 @@ class PersonaCall:
         short = "" if len(kept) >= self.per_call else f"{len(kept)} of {self.per_call} personas; {why}"
         usage = sum((answer.usage for answer in answers), Usage())
         tries = max(answer.tries for answer in answers)
-        return PersonaAnswer(kept, answers[0].model, answers[0].prompt_sha, usage, tries, short)
+        unfit = [one for answer in answers for one in answer.unfit]
+        return PersonaAnswer(kept, answers[0].model, answers[0].prompt_sha, usage, tries, short, unfit)
 
 
-def _already(people: Mapping[str, Found]) -> str:
+def _already(people: Sequence[str]) -> str:
+    """The last of those who are named already."""
     if not people:
         return ""
-    named = "\n".join(f"- {one.text}" for one in people.values())
+    named = "\n".join(f"- {text[:_KNOWN_CHARACTERS]}" for text in people[-_MOST_KNOWN:])
     [message] = render(load("persona_already"), people=named)
     return f"\n\n{message['content']}"
 

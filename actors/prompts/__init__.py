@@ -7,6 +7,7 @@ file into messages: a system text, then user and assistant in turns (examples fo
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -15,6 +16,7 @@ from string import Formatter
 from cluster.errors import UserError
 
 _DIVIDER = "\n---\n"
+_MOST_CHARACTERS = 20_000  # of a template of the user's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,24 @@ def parse(name: str, text: str) -> Prompt:
     except ValueError as error:
         raise UserError(f"prompt {name}: {error}; write a literal brace as {{{{ or }}}}") from None
     return Prompt(name, text, hashlib.sha256(text.encode()).hexdigest()[:12], found)
+
+
+def own(name: str, text: str, required: Iterable[str], allowed: Iterable[str]) -> Prompt:
+    """A user's own template; `UserError` naming what it lacks, what nobody fills in, or that it is too long."""
+    if len(text) > _MOST_CHARACTERS:
+        raise UserError(f"prompt {name} has {len(text):,} characters; {_MOST_CHARACTERS:,} are the most")
+    prompt, known = parse(name, text.strip()), {*required, *allowed}
+    if unknown := prompt.fields - known:
+        raise UserError(
+            f"prompt {name} has {_braced(unknown)}, but the fields are {_braced(known)}; double braces that are literal"
+        )
+    if missing := set(required) - prompt.fields:
+        raise UserError(f"prompt {name} lacks {_braced(missing)}, without which it says nothing of whom it is about")
+    return prompt
+
+
+def _braced(names: Iterable[str]) -> str:
+    return ", ".join(f"{{{name}}}" for name in sorted(names))
 
 
 def render(prompt: Prompt, **values: str) -> list[dict[str, str]]:

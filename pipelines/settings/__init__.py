@@ -4,7 +4,7 @@ from pipelines.settings.bios import SAMPLES, Bios
 from pipelines.settings.dedup import Dedup
 from pipelines.settings.llm import EMBEDDED, Asked, EndpointSettings, Llm
 from pipelines.settings.loading import load, parse
-from pipelines.settings.run import Embedders, Settings, document_characters
+from pipelines.settings.run import Embedders, Prompts, Settings, document_characters
 
 __all__ = [
     "EMBEDDED",
@@ -15,6 +15,7 @@ __all__ = [
     "Embedders",
     "EndpointSettings",
     "Llm",
+    "Prompts",
     "Settings",
     "document_characters",
     "load",

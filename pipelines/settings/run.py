@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from actors.logic.dialogue import Context
 from actors.logic.document import DocumentKind
+from actors.logic.filters import Fault
 from actors.logic.persona import Granularity
 from actors.logic.sampling import Sampling
 from pipelines.settings.bios import Bios
@@ -43,11 +44,22 @@ class Documents(Section):
         return self if named else self.model_copy(update={"text_field": "persona"})
 
 
+class Prompts(Section):
+    """Files with templates of the user's own."""
+
+    text: str | None = None
+    persona: str | None = None
+
+
 class Personas(Section):
     per_call: Annotated[int, Field(strict=True, ge=1, le=50)] = 5
     depth: Annotated[int, Field(strict=True, ge=0, le=6)] | Literal["auto"] = "auto"
     target_per_document: Annotated[int, Field(strict=True, ge=1)] | None = None
     granularity: Granularity = Granularity.MEDIUM
+    language: str = ""
+    refills: Annotated[int, Field(strict=True, ge=0, le=10)] = 1
+    filters: list[Fault] = Field(default_factory=lambda: list(Fault))
+    prompts: Prompts = Prompts()
     dedup: Dedup = Dedup()
 
 

@@ -1,5 +1,7 @@
 import asyncio
+import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from itertools import count
 
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from actors.logic.growth import Admit, Ask, GrowthRule, Tree, grow
 from actors.logic.near_duplicates import Candidate, Reason, Verdict
 from actors.logic.persona import Found, Granularity, persona_id
-from actors.logic.persona_call import PersonaAnswer, PersonaCall
+from actors.logic.persona_call import PersonaAnswer, PersonaCall, Wording
 from cluster.chat import Usage
 from cluster.errors import FailureKind
 from cluster.program import Done, Failed, Halted, Outcome
@@ -274,3 +276,113 @@ def test_a_given_persona_stays_when_nobody_of_its_relations_is_found():
     tree = tree_of_given(2, Callers({BAKER: Failed(FailureKind.MALFORMED, "no list", 3)}).ask)
     assert texts(tree) == [BAKER]
     assert [failure.item_id for failure in tree.failures] == [f"doc/{tree.personas[0].persona_id}"]
+
+
+# --- asked again, filtered, and what a call is told
+
+
+class Rounds:
+    """Answers each call with as many people as it asks for, named by parent, round and number."""
+
+    def __init__(self, *first: str) -> None:
+        self.first, self.asked = list(first), []
+
+    async def ask(self, call: PersonaCall) -> Outcome:
+        self.asked.append(call)
+        if call.parent_id is None and call.round == 0 and self.first:
+            return answered(self.first)
+        return answered(f"{call.text} {call.round}.{number}" for number in range(call.per_call))
+
+
+def refilled(
+    ask: Ask, admit: Admit, refills: int, depth: int = 0, filters: tuple[str, ...] = (), per_call: int = 3
+) -> Tree:
+    rule = GrowthRule(depth, per_call, Granularity.MEDIUM, 7, refills=refills, filters=filters)
+    return asyncio.run(grow("doc", "T", rule, ask, admit, lambda: 0.0))
+
+
+@pytest.mark.parametrize("refills", [0, 1, 2])
+def test_refused_ones_are_asked_for_again_so_many_times(refills):
+    callers = Rounds()
+    tree = refilled(callers.ask, Admission("T 0.0", "T 1.0").admit, refills)
+    assert [(call.per_call, call.round) for call in callers.asked] == [(3, 0), (1, 1), (1, 2)][: refills + 1]
+    assert texts(tree) == ["T 0.1", "T 0.2", *["T 2.0"][: refills - 1]] if refills else ["T 0.1", "T 0.2"]
+    assert tree.wanted == {0: 3}
+
+
+def test_who_was_named_is_told_to_the_call_that_asks_again_refused_ones_too():
+    callers = Rounds()
+    refilled(callers.ask, Admission("T 0.0").admit, 1)
+    assert [call.known for call in callers.asked] == [(), ("T 0.0", "T 0.1", "T 0.2")]
+    assert [call.item_id for call in callers.asked] == ["doc/document", "doc/document/1"]
+
+
+def test_children_are_asked_for_with_the_siblings_of_their_parent_named():
+    callers = Rounds()
+    refilled(callers.ask, Admission().admit, 0, depth=2, per_call=2)
+    known = {call.text: call.known for call in callers.asked if call.depth == 2}
+    assert known["T 0.0 0.0"] == ("T 0.0 0.1",)
+    assert known["T 0.1 0.1"] == ("T 0.1 0.0",)
+
+
+def test_only_parents_who_are_short_of_children_are_asked_about_again():
+    callers = Rounds()
+    tree = refilled(callers.ask, Admission("T 0.1 0.0").admit, 1, depth=1, per_call=2)
+    again = [call for call in callers.asked if call.round]
+    assert [(call.text, call.per_call) for call in again] == [("T 0.1", 1)]
+    assert len(tree.personas) == 6 and tree.wanted == {0: 2, 1: 4}
+
+
+@pytest.mark.parametrize(
+    ("kind", "calls"), [(FailureKind.MALFORMED, 2), (FailureKind.EXHAUSTED, 1), (FailureKind.FILTERED, 1)]
+)
+def test_a_failure_that_asking_may_mend_is_asked_about_again_and_forgotten_when_mended(kind, calls):
+    asked = []
+
+    async def ask(call: PersonaCall) -> Outcome:
+        asked.append(call)
+        return answered(["a", "b", "c"]) if call.round else Failed(kind, "no list", 3)
+
+    tree = refilled(ask, Admission().admit, 1)
+    assert len(asked) == calls
+    assert (len(tree.personas), len(tree.failures)) == ((3, 0) if calls == 2 else (0, 1))
+
+
+def test_filtered_ones_are_rejected_by_name_are_never_admitted_and_are_asked_for_again():
+    admission, callers = Admission(), Rounds("People who like the sea and ships", "A clerk, jane@example.org, who rows")
+    chosen = ("list", "personal_data")
+    tree = refilled(callers.ask, admission.admit, 1, filters=chosen, per_call=2)
+    assert [one.reason for one in tree.rejected] == ["list", "personal_data"]
+    assert admission.batches == [["T 1.0", "T 1.1"]] == [texts(tree)]
+
+
+def test_answers_that_are_too_short_are_rejected_where_length_is_filtered():
+    async def ask(call: PersonaCall) -> Outcome:
+        return Done(
+            PersonaAnswer([Found("A man who rows", "read")], "m", "sha", Usage(), 1, "", [Found("nurse", "like")])
+        )
+
+    for chosen, reasons in ((("length",), ["length"]), ((), [])):
+        tree = refilled(ask, Admission().admit, 1, filters=chosen, per_call=1)
+        assert [one.reason for one in tree.rejected] == reasons and len(tree.personas) == 1
+
+
+def test_a_rule_is_the_same_after_a_turn_through_json():
+    rule = GrowthRule(
+        2, 5, Granularity.FINE, 7, refills=2, filters=("echo",), wording=Wording("German", "{text}", "{persona}")
+    )
+    assert GrowthRule.of(json.loads(json.dumps(asdict(rule)))) == rule
+    assert GrowthRule.of({"depth": 1, "per_call": 5, "granularity": "medium", "seed": 0}).wording == Wording()
+
+
+def test_a_document_of_which_all_personas_are_refused_says_why_and_what_to_do():
+    async def ask(call: PersonaCall) -> Outcome:
+        return answered(["A retired violinist from Leeds who used to play in the old concert hall and is glad of it."])
+
+    rule = GrowthRule(1, 1, Granularity.MEDIUM, 7, refills=1, filters=("language",))
+    text = "Die Fähre zur Insel fährt von Mai bis September viermal am Tag. Autos müssen am Vortag angemeldet werden."
+    tree = asyncio.run(grow("doc", text, rule, ask, Admission().admit, lambda: 0.0))
+    [failure] = tree.failures
+    assert (failure.item_id, failure.kind, failure.attempts) == ("doc/document", "too_few", 2)
+    assert "all 2 personas were refused (2 language); the text is in 'de'" in failure.message
+    assert "personas.language" in failure.message

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from actors.logic.persona import Granularity
-from actors.logic.persona_call import RELATIONSHIPS, TEXT_RELATIONS, PersonaAnswer, PersonaCall
+from actors.logic.persona_call import RELATIONSHIPS, TEXT_RELATIONS, PersonaAnswer, PersonaCall, Wording
 from cluster.chat import ChatAnswer, ChatRequest, Role, ScriptedChat, Usage
-from cluster.errors import CallFailed, FailureKind, Halt
+from cluster.errors import CallFailed, FailureKind, Halt, UserError
 
 CALL = PersonaCall("doc", None, 0, "A text about bread.", 3, Granularity.MEDIUM, 7)
 CHILD = replace(CALL, parent_id="a" * 24, depth=1, text="A baker in Paris who rises early")
@@ -342,3 +342,48 @@ def test_one_per_request_tells_a_lost_one_in_words():
 
 def test_one_per_request_fails_when_nobody_was_found():
     assert failure(SINGLY, Chat(*["Sorry."] * 9)).kind is FailureKind.MALFORMED
+
+
+# --- wording
+
+
+def told(call: PersonaCall) -> str:
+    return str(call.first_request().messages)
+
+
+@pytest.mark.parametrize("call", [CALL, CHILD])
+def test_people_of_the_pool_are_named_so_that_they_are_not_named_again(call):
+    assert "named already" not in told(call)
+    known = tuple(f"A sailor number {number}" for number in range(30))
+    said = told(replace(call, known=known))
+    assert "A sailor number 29" in said and "A sailor number 17\\n" not in said  # the last twelve
+
+
+def test_the_language_is_that_of_the_text_unless_told_otherwise():
+    assert "in the language of the text" in told(CALL) and "in the language of the description above" in told(CHILD)
+    assert "in German" in told(replace(CALL, wording=Wording("German")))
+
+
+def test_templates_of_the_users_own_take_the_place_of_ours():
+    own = Wording(text="Readers of {text}: {count} of them, {{as JSON}}.", persona="Friends of {persona}")
+    [message] = replace(CALL, wording=own).first_request().messages
+    assert message["content"] == "Readers of A text about bread.: 3 of them, {as JSON}."
+    [message] = replace(CHILD, wording=own).first_request().messages
+    assert message["content"] == f"Friends of {CHILD.text}"
+    answer = run(replace(CALL, wording=own), Chat(people(1, 2, 3)))
+    assert answer.prompt_sha != run(CALL, Chat(people(1, 2, 3))).prompt_sha
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("Who reads {txt}?", r"has \{txt\}, but the fields are .*\{text\}.*double braces"),
+        ("Who reads this?", r"lacks \{text\}"),
+        ("{text} {", "literal brace"),
+        ("{text}" + "x" * 20_001, "20,007 characters; 20,000 are the most"),
+    ],
+)
+def test_a_template_that_cannot_be_used_is_refused_in_one_line(template, said):
+    with pytest.raises(UserError, match=f"prompt personas.prompts.text.*{said}") as caught:
+        Wording(text=template).template(is_child=False, one_per_request=False)
+    assert "\n" not in str(caught.value)

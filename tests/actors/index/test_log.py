@@ -14,7 +14,7 @@ import pytest
 
 from actors.index.log import IndexLog
 from actors.index.rows import Rows, rows_of
-from actors.index.segments import SEGMENT_ROWS
+from actors.logic.footprint import SEGMENT_ROWS
 from cluster.errors import Halt, UserError
 
 SIZE = 8
