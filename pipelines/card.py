@@ -14,6 +14,7 @@ from actors.logic.document import DocumentKind
 from cluster.files import write_atomically
 from cluster.manifest import Manifest
 from pipelines.closing import first_row, metrics
+from pipelines.diversity_table import diversity_section
 from pipelines.settings import Settings
 
 _SIZES = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10**7, "1M<n<10M")]
@@ -92,7 +93,7 @@ personas = load_dataset("parquet", data_files="personas/part-*.parquet", split="
 ```
 
 `messages` is in the chat format (`role`, `content`); `persona_generation_depth` says {words.depth}.
-{_sample(settings.folder)}{_funnel(counts)}
+{_sample(settings.folder)}{_funnel(counts)}{diversity_section(counts.get("diversity"))}
 ## Sources and limits
 
 {words.sources}: {", ".join(f"`{path}`" for path in settings.documents.path)}. Their licences bind what is derived

@@ -85,12 +85,19 @@ def _figures(counts: dict[str, Any]) -> Iterator[tuple[str, str]]:
             "personas",
             f"{number('personas')} (depth {depth}), {number('rejected')} refused{_stages(counts)}{_shortfall(counts)}",
         )
+        if near := ((counts.get("diversity") or {}).get("run") or {}).get("nearest"):
+            yield "diversity", f"nearest neighbour at a cosine of {near['median']:.2f} on median, {share_near(near)}"
         yield "conversations", number("conversations")
     yield "failures", number("failures")
     yield "model calls", f"{number('calls')}, {number('prompt_tokens')} + {number('completion_tokens')} tokens"
     cost = counts.get("cost_usd")
     yield "cost", "unknown (no price in the config)" if cost is None else f"${cost:,.4f}"
     yield "time", f"{counts.get('seconds') or 0:,.0f} s"
+
+
+def share_near(nearest: dict[str, Any]) -> str:
+    """ "3 % at .8 or more"."""
+    return f"{nearest['share_from_0_8']:.1%} at .8 or more".replace("%", " %")
 
 
 def _notes(counts: dict[str, Any], *names: str) -> str:

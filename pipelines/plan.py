@@ -89,7 +89,7 @@ def _figures(settings: Settings, documents: int, characters: int) -> Plan:
     given, depth = rule.given, rule.depth
     pool = pool_size(depth, rule.per_call, given)
     per_call = 1 if rule.one_per_request else rule.per_call
-    persona_calls = (pool - given) // per_call * documents
+    persona_calls = (pool - given) // per_call * documents + -(-settings.personas.baseline // per_call)
     dialogue_calls = 2 * talk.max_turns * talk.count
     read = characters // _CHARACTERS_PER_TOKEN
     text, persona = 0 if given else read, read if given and depth == 0 else _PERSONA_TOKENS

@@ -24,6 +24,7 @@ from cluster.files import write_atomically
 _POLL_S = 0.5
 _WRITE_S = 2.0
 _LINE_S = 10.0
+MEASURING = "measuring"  # the stage that calls no model
 SPENT = ("calls", "prompt_tokens", "completion_tokens", "cost_usd", "retries", "throttled", "journal_hits")
 
 
@@ -184,8 +185,9 @@ class RunView:
         parts = []
         if self._stage == "personas":
             parts.append(f"{spent['personas_admitted']:,.0f} personas, {spent['personas_rejected']:,.0f} refused")
-        parts.append(f"{spent['calls'] / seconds:,.1f} calls/s")
-        parts.append(f"{spent['completion_tokens'] / seconds:,.0f} tokens/s")
+        if self._stage != MEASURING:
+            parts.append(f"{spent['calls'] / seconds:,.1f} calls/s")
+            parts.append(f"{spent['completion_tokens'] / seconds:,.0f} tokens/s")
         if spent["cost_usd"]:
             parts.append(f"${spent['cost_usd']:,.2f}")
         if spent["journal_hits"]:

@@ -133,11 +133,14 @@ def _documents(settings: Settings, manifest: Manifest, told: list[int]) -> list[
 
 def _make(settings: Settings, console: Console, manifest: Manifest, stages: Stages, splits: list[Any]) -> None:
     from pipelines.conversation_flow import converse
+    from pipelines.diversity import measure_diversity
     from pipelines.persona_flow import grow_personas
 
     with at_work(settings, console, manifest) as (actors, view):
         if stages.personas and not manifest.personas.done:
             grow_personas(settings, manifest, actors, splits, view)
+        if manifest.personas.done:
+            measure_diversity(settings, manifest, actors, view, console)
         if stages.conversations:
             converse(settings, manifest, actors, view)
 
@@ -188,6 +191,7 @@ def totals(manifest: Manifest) -> dict[str, Any]:
         "personas": manifest.personas.total("personas"),
         "rejected": manifest.personas.total("rejected"),
         "funnel": funnel(manifest),
+        "diversity": facts.get("diversity"),
         "conversations": manifest.conversations.total("rows"),
         "bios": manifest.bios.total("rows"),
         "failures": sum(

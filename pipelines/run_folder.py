@@ -121,6 +121,7 @@ def lasting(settings: Settings) -> dict[str, Any]:
     for answers in ("bios.models", "bios.variables"):  # as the models of endpoints; what variables say is compared
         flat.pop(answers, None)
     del flat["personas.dedup.backend"]  # makes the same vectors
+    del flat["personas.baseline"]  # what the run is held against
     endpoint = settings.personas.dedup.endpoint
     flat = {name: value for name, value in flat.items() if not name.startswith("personas.dedup.endpoint.")}
     flat["personas.dedup.endpoint"] = f"{endpoint.model} at {endpoint.base_url}" if endpoint else None

@@ -77,16 +77,22 @@ def schema_of(layout: Layout, note: dict[str, str] | None = None) -> pa.Schema:
     return pa.schema(fields, metadata={"model": layout.model} | (note or {}))
 
 
+def layout_of(schema: pa.Schema) -> Layout:
+    """What a file of this schema was written by."""
+    signature = schema.field("signature").type.byte_width if "signature" in schema.names else 0
+    model = (schema.metadata or {}).get(b"model", b"").decode()
+    return Layout(model, schema.field("vector").type.list_size, signature)
+
+
 def check_schema(path: Path, schema: pa.Schema, layout: Layout) -> None:
     """`UserError` where another model or dimension wrote the file, or it has signatures and should not, or has not."""
-    written_by = (schema.metadata or {}).get(b"model", b"").decode()
-    size = schema.field("vector").type.list_size
-    if (written_by, size) != (layout.model, layout.dimension):
+    written = layout_of(schema)
+    if (written.model, written.dimension) != (layout.model, layout.dimension):
         raise UserError(
             f"personas.dedup.model is {layout.model} ({layout.dimension} components) but {path} was written with "
-            f"{written_by} ({size}); keep the model, or start over with --fresh"
+            f"{written.model} ({written.dimension}); keep the model, or start over with --fresh"
         )
-    if ("signature" in schema.names) != bool(layout.signature):
+    if bool(written.signature) != bool(layout.signature):
         said = ("set", "without") if layout.signature else ("not set", "with")
         raise UserError(
             f"personas.dedup.minhash is {said[0]} but {path} was written {said[1]} it; keep it, or start over with "

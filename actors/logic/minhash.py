@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 
 import numpy as np
 from numpy.typing import NDArray
 
-from actors.logic.persona import UNSPACED, normal_form
+from actors.logic.words import words
 
 PERMUTATIONS = 128
-UNIT = re.compile(rf"{UNSPACED.pattern}|(?:(?!{UNSPACED.pattern})\S)+")
 _BY_CHANCE = 1 / 256
 _FACTORS, _TERMS, _MIXERS = np.frombuffer(hashlib.shake_128(b"minhash").digest(24 * PERMUTATIONS), "<u8").reshape(3, -1)
 
@@ -25,17 +23,10 @@ Signatures = NDArray[np.uint8]
 """n × 128, one row a text."""
 
 
-def words(text: str) -> set[str]:
-    """What the text is compared by: the words of its normal form, single characters of scripts that do without spaces.
-
-    A text without any has one, the empty one.
-    """
-    return set(UNIT.findall(normal_form(text))) or {""}
-
-
 def signature(text: str) -> Signatures:
-    """128 bytes of the text's words, a row of `Signatures`."""
-    digests = b"".join(hashlib.blake2b(word.encode(), digest_size=8).digest() for word in words(text))
+    """128 bytes of the set of the text's words, a row of `Signatures`; a text without any has one, the empty one."""
+    distinct = set(words(text)) or {""}
+    digests = b"".join(hashlib.blake2b(word.encode(), digest_size=8).digest() for word in distinct)
     hashes = np.frombuffer(digests, "<u8")[:, None] * (_FACTORS | 1) + _TERMS  # modulo 2^64
     hashes = (hashes ^ hashes >> 32) * (_MIXERS | 1)
     found: Signatures = (hashes.min(axis=0) >> 8).astype(np.uint8)

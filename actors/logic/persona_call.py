@@ -23,9 +23,9 @@ RELATIONSHIPS = ("relative", "colleague", "customer", "neighbour", "carer", "pup
 _FIELDS = ("count", "detail", "already", "language", "relation")
 _MOST_KNOWN = 12  # people of the pool that a request names
 _KNOWN_CHARACTERS = 200  # of each
-_ONE_PERSON = r"""^An? [^".;:()\[\]]+\.$"""  # what a small model is held to: one plain sentence
+ONE_PERSON = r"""^An? [^".;:()\[\]]+\.$"""  # what a small model is held to: one plain sentence
 _UNREAD = "no person can be read from it"
-_TOKENS_PER_PERSON = {Granularity.COARSE: 50, Granularity.MEDIUM: 100, Granularity.FINE: 180}
+TOKENS_PER_PERSON = {Granularity.COARSE: 50, Granularity.MEDIUM: 100, Granularity.FINE: 180}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ class PersonaCall:
             role=Role.PERSONA,
             messages=render(prompt, **{name: value for name, value in values.items() if name in prompt.fields}),
             item=place,
-            max_tokens=_TOKENS_PER_PERSON[self.granularity] * count + 60,
+            max_tokens=TOKENS_PER_PERSON[self.granularity] * count + 60,
             temperature=0.9 if slot is None else 0.5,  # a small model loses itself above
             seed=derived_rng(self.seed, place).getrandbits(31),
             schema=self._schema(count, slot),
@@ -174,10 +174,10 @@ class PersonaCall:
     def _schema(self, count: int, slot: int | None) -> Mapping[str, object]:
         text: dict[str, object] = {"type": "string"}
         if slot is not None:
-            return _object({"persona": text | {"pattern": _ONE_PERSON}})
+            return json_object({"persona": text | {"pattern": ONE_PERSON}})
         relation: dict[str, object] = text if self.parent_id else {"type": "string", "enum": list(TEXT_RELATIONS)}
-        people = {"type": "array", "items": _object({"relation": relation, "persona": text})}
-        return _object({"personas": people | {"minItems": count, "maxItems": count}})
+        people = {"type": "array", "items": json_object({"relation": relation, "persona": text})}
+        return json_object({"personas": people | {"minItems": count, "maxItems": count}})
 
     def _read(self, answer: ChatAnswer, slot: int | None) -> list[Found]:
         found = read_personas(answer.text)
@@ -213,7 +213,7 @@ def _already(people: Sequence[str]) -> str:
     return f"\n\n{message['content']}"
 
 
-def _object(properties: Mapping[str, object]) -> dict[str, object]:
+def json_object(properties: Mapping[str, object]) -> dict[str, object]:
     return {
         "type": "object",
         "properties": dict(properties),

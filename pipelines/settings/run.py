@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from actors.logic.dialogue import Context
 from actors.logic.document import DocumentKind
 from actors.logic.filters import Fault
+from actors.logic.near_duplicates import Scope
 from actors.logic.persona import Granularity
 from actors.logic.sampling import Sampling
 from pipelines.settings.bios import Bios
@@ -61,6 +62,13 @@ class Personas(Section):
     filters: list[Fault] = Field(default_factory=lambda: list(Fault))
     prompts: Prompts = Prompts()
     dedup: Dedup = Dedup()
+    baseline: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 0
+
+    @model_validator(mode="after")
+    def _vectors_to_hold_against(self) -> Personas:
+        if self.baseline and self.dedup.scope is not Scope.CORPUS:
+            raise ValueError("has a baseline, which needs dedup.scope: corpus; set that, or leave baseline out")
+        return self
 
 
 class Conversations(Section):

@@ -283,6 +283,11 @@ def test_a_setting_that_parts_were_made_under_may_not_change(folder, override, s
 EMBEDS = "personas.dedup.endpoint={base_url: http://h/v1, model: e, keys: [env:%s]}"
 
 
+def test_a_baseline_may_be_asked_for_later(folder):
+    begun(folder)
+    assert opened(folder, "personas.baseline=100")
+
+
 def test_who_embeds_may_not_change_but_its_keys_and_its_backend_may(folder):
     begun(folder)
     assert refusal(folder, EMBEDS % "ONE").startswith("personas.dedup.endpoint was None when")

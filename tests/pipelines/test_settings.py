@@ -229,6 +229,11 @@ def test_a_value_that_is_none_of_the_known_names_the_nearest(override, said):
 EMBEDS = {"base_url": "http://h/v1/", "model": "e", "keys": ["env:EMBEDDING_KEY"]}
 
 
+def test_a_baseline_needs_vectors_to_be_held_against():
+    assert settings("personas.baseline=500").personas.baseline == 500
+    assert "dedup.scope: corpus" in refusal("personas.baseline=500", "personas.dedup.scope=document")
+
+
 def dedup(**given: object) -> dict[str, object]:
     return {"personas": {"dedup": given}}
 

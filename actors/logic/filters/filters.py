@@ -9,8 +9,8 @@ from enum import StrEnum
 
 from actors.logic.filters.languages import code_of, is_in, language_of
 from actors.logic.filters.names import real_person
-from actors.logic.minhash import UNIT
 from actors.logic.persona import Granularity, normal_form, why_no_person
+from actors.logic.words import UNIT
 
 
 class Fault(StrEnum):
