@@ -24,9 +24,10 @@ class Backend(StrEnum):
 
 
 class Precision(StrEnum):
-    """Of a local model's weights."""
+    """Of a local model's weights, and of the arithmetic with them."""
 
     FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
     INT8 = "int8"
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actors.encoder import DEFAULT_MODEL, Backend, Encoding, unit
+from actors.encoder import DEFAULT_MODEL, Backend, Encoding, Precision, unit
 from actors.logic.micro_batches import of_like_lengths
 from cluster.errors import UserError
 
@@ -50,6 +50,9 @@ class LocalEncoder:
         self._prompt = model.prompts.get(model.default_prompt_name or "", "") or ""
         self.dimension = int(model.get_embedding_dimension() or 0)
         self._transform = _transform(first, encoding)
+        self._most_tokens = _MOST_TOKENS.get(self._device.type, _MOST_TOKENS["cuda"])
+        if encoding.precision is Precision.BFLOAT16:
+            self._most_tokens *= 2
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         import torch
@@ -65,7 +68,7 @@ class LocalEncoder:
 
     def _fill(self, vectors: NDArray[np.float32], texts: Sequence[str]) -> None:
         tokens = self._tokens(texts)
-        for rows in of_like_lengths([len(one) for one in tokens], _MOST_TOKENS.get(self._device.type, 65_536)):
+        for rows in of_like_lengths([len(one) for one in tokens], self._most_tokens):
             vectors[rows] = self._vectors([tokens[row] for row in rows])
 
     def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
@@ -122,4 +125,18 @@ def _transform(module: Any, encoding: Encoding) -> Transform:
         from actors.onnx_model import OnnxTransform
 
         return OnnxTransform(module, encoding, Path(locate(encoding.model)))
-    return lambda ids, mask: module({"input_ids": ids, "attention_mask": mask})["token_embeddings"]
+    if encoding.precision is Precision.BFLOAT16:
+        _halve(module, encoding.model)
+    return lambda ids, mask: module({"input_ids": ids, "attention_mask": mask})["token_embeddings"].float()
+
+
+def _halve(module: Any, name: str) -> None:
+    """The module in bfloat16. `UserError` where there is no transformer, or a processor that would be ten times as slow
+    with it."""
+    import torch
+
+    if not hasattr(module, "auto_model"):
+        raise UserError(f"personas.dedup.precision: {name} has no transformer to compute in bfloat16; use float32")
+    if next(module.auto_model.parameters()).device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        raise UserError("personas.dedup.precision: this processor does not compute in bfloat16; use float32")
+    module.auto_model.to(torch.bfloat16)

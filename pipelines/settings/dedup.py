@@ -34,6 +34,8 @@ class Dedup(Section):
     def _one_way(self) -> Dedup:
         if self.precision is Precision.INT8 and self.backend is not Backend.ONNX:
             raise ValueError("has precision: int8, which only backend: onnx has; set that, or leave it out")
+        if self.precision is Precision.BFLOAT16 and self.backend is not Backend.TORCH:
+            raise ValueError("has precision: bfloat16, which only backend: torch has; set that, or leave it out")
         if self.endpoint and self.model:
             raise ValueError("has a model and an endpoint; the endpoint's model is endpoint.model, so leave model out")
         if self.endpoint and (self.backend, self.precision) != (Backend.TORCH, Precision.FLOAT32):

@@ -6,7 +6,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
-from actors.encoder import DEFAULT_MODEL, Backend, Encoding, unit
+from actors.encoder import DEFAULT_MODEL, Backend, Encoding, Precision, unit
 from actors.local_encoder import LocalEncoder, locate
 from cluster.errors import Halt, UserError
 
@@ -33,6 +33,17 @@ def test_vectors_are_those_of_the_model_in_the_order_of_the_texts(encoder, origi
     told = texts(100)
     wanted = original.encode(told, normalize_embeddings=True, show_progress_bar=False)
     assert np.abs(encoder.encode(told) - wanted).max() < 1e-5
+
+
+def test_bfloat16_is_nearly_the_model_and_is_refused_where_the_processor_lacks_it(encoder):
+    half, told = Encoding(precision=Precision.BFLOAT16), texts(100)
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        with pytest.raises(UserError, match=r"personas\.dedup\.precision: this processor does not compute in bfloat16"):
+            LocalEncoder(half)
+        return
+    cosines = (LocalEncoder(half).encode(told) * encoder.encode(told)).sum(axis=1)
+    assert 0.999 < cosines.min() < cosines.max() < 1.0000001
+    assert half.space != Encoding().space
 
 
 def test_vectors_have_length_one_and_the_dimension_that_was_told(encoder):

@@ -6,8 +6,9 @@ in the same round:
 
     sgemm         that limit
     torch         LocalEncoder
-    onnx          the same by ONNX Runtime, where it is installed; int8 is another vector space
+    onnx          the same by ONNX Runtime, where it is installed; int8 and bfloat16 are other vector spaces
     int8
+    bfloat16      by torch, where the processor computes in it
     as-it-comes   SentenceTransformer.encode with its defaults
 
 Each way runs in a process of its own, on one thread. The texts are of 10 to 60 tokens, as personas are, in no order.
@@ -34,6 +35,7 @@ WAYS = {
     "torch": Encoding(),
     "onnx": Encoding(backend=Backend.ONNX),
     "int8": Encoding(backend=Backend.ONNX, precision=Precision.INT8),
+    "bfloat16": Encoding(precision=Precision.BFLOAT16),
     "as-it-comes": None,
 }
 QUIET = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -61,6 +63,12 @@ def way(name: str, count: int) -> None:
         begun = time.process_time()
         work()
         print((time.process_time() - begun) / share, flush=True)
+
+
+def has_bfloat16() -> bool:
+    import torch
+
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def encoder(name: str, told: list[str]):
@@ -149,6 +157,8 @@ def table(found: dict[str, list[float]]) -> None:
 def main() -> None:
     installed = all(importlib.util.find_spec(name) for name in ("onnxruntime", "onnx"))
     able = [name for name in WAYS if installed or name not in ("onnx", "int8")]
+    if not has_bfloat16():
+        able.remove("bfloat16")
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--texts", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=5)

@@ -257,6 +257,10 @@ def test_an_endpoint_of_embeddings_is_taken_with_references_to_keys_alone():
     ("given", "said"),
     [
         ({"precision": "int8"}, "personas.dedup has precision: int8, which only backend: onnx has"),
+        (
+            {"backend": "onnx", "precision": "bfloat16"},
+            "personas.dedup has precision: bfloat16, which only backend: torch",
+        ),
         ({"endpoint": EMBEDS, "model": "m"}, "personas.dedup has a model and an endpoint"),
         ({"endpoint": EMBEDS, "backend": "onnx"}, "personas.dedup has an endpoint, which has a backend"),
         ({"backend": "onx"}, "personas.dedup.backend must be 'torch' or 'onnx', got 'onx'; did you mean onnx?"),
