@@ -13,8 +13,10 @@ import yaml
 from actors.logic.document import DocumentKind
 from cluster.files import write_atomically
 from cluster.manifest import Manifest
+from pipelines.audit_section import audit_section
 from pipelines.closing import first_row, metrics
 from pipelines.diversity_table import diversity_section
+from pipelines.quoting import quote
 from pipelines.settings import Settings
 
 _SIZES = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10**7, "1M<n<10M")]
@@ -93,7 +95,7 @@ personas = load_dataset("parquet", data_files="personas/part-*.parquet", split="
 ```
 
 `messages` is in the chat format (`role`, `content`); `persona_generation_depth` says {words.depth}.
-{_sample(settings.folder)}{_funnel(counts)}{diversity_section(counts.get("diversity"))}
+{_sample(settings.folder)}{_funnel(counts)}{diversity_section(counts.get("diversity"))}{audit_section(counts.get("audit"))}
 ## Sources and limits
 
 {words.sources}: {", ".join(f"`{path}`" for path in settings.documents.path)}. Their licences bind what is derived
@@ -170,13 +172,3 @@ def _sample(folder: Path) -> str:
         if message["role"] != "system":
             lines.append(f"> **{message['role']}**: {quote(message['content'])}")
     return "\n## A row\n\n" + "\n>\n".join(lines) + "\n"
-
-
-def quote(text: str) -> str:
-    """On one line, with nothing that Markdown or HTML would act on."""
-    flat = " ".join(text.split())
-    for character in "\\`*_{}[]<>#|":
-        flat = flat.replace(
-            character, f"\\{character}" if character not in "<>" else {"<": "&lt;", ">": "&gt;"}[character]
-        )
-    return flat

@@ -17,6 +17,7 @@ from rich.text import Text
 from actors.logic.document import DocumentKind
 from actors.logic.filters import Fault
 from actors.logic.near_duplicates import ADMITTED, WANTED, Reason
+from pipelines.audit_section import audit_lines
 
 _SHOWN = 600
 
@@ -87,6 +88,7 @@ def _figures(counts: dict[str, Any]) -> Iterator[tuple[str, str]]:
         )
         if near := ((counts.get("diversity") or {}).get("run") or {}).get("nearest"):
             yield "diversity", f"nearest neighbour at a cosine of {near['median']:.2f} on median, {share_near(near)}"
+        yield from audit_lines(counts.get("audit"))
         yield "conversations", number("conversations")
     yield "failures", number("failures")
     yield "model calls", f"{number('calls')}, {number('prompt_tokens')} + {number('completion_tokens')} tokens"

@@ -75,7 +75,7 @@ def measured(folder: Path, parts: list[str], seed: int, baseline: Vectors | None
     if located:
         for vectors in read_vectors(folder / "dedup"):
             measuring.see(vectors)
-    run, *by_depth = [_rounded(asdict(one)) for one in measuring.figures()]
+    run, *by_depth = [rounded(asdict(one)) for one in measuring.figures()]
     beside = measuring.beside(baseline) if baseline is not None else None
     return {
         "left_out": None if located else _NO_VECTORS,
@@ -113,10 +113,10 @@ def read_vectors(folder: Path) -> Iterator[Vectors]:
             yield rows.vectors[start : start + _ROWS].astype(np.float32)
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
     """With every share, cosine and ratio to four digits."""
     if isinstance(value, dict):
-        return {name: _rounded(one) for name, one in value.items()}
-    if isinstance(value, list):
-        return [_rounded(one) for one in value]
+        return {name: rounded(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [rounded(one) for one in value]
     return round(value, 4) if isinstance(value, float) else value

@@ -21,6 +21,7 @@ from actors.prompts import load as load_prompt
 from cluster.batch import SHARE_OF_PRICE
 from cluster.chat import Role
 from cluster.errors import UserError
+from pipelines.audit_reference import read_references
 from pipelines.batching import batches_dialogues, batches_personas, unbatched
 from pipelines.growth_rule import growth_rule
 from pipelines.settings import Dedup, Llm, Settings, document_characters
@@ -29,6 +30,7 @@ from pipelines.sources import Split, check_fields, count_documents, find_files, 
 _SAMPLE = 200  # documents whose length is measured
 _CHARACTERS_PER_TOKEN = 4
 _PERSONA_TOKENS, _MESSAGE_TOKENS, _ANSWER_TOKENS = 45, 40, 200
+_GROUPS_TOKENS, _JUDGED_TOKENS = 460, 80  # the schema of an audit's groups, and an answer of it
 _TOKENS_PER_S = 60  # of one stream of an ordinary endpoint
 _BASE_MB, _CALLER_MB = 1_500, 150
 
@@ -58,6 +60,7 @@ class Plan:
 
 def estimate(settings: Settings) -> Plan:
     """The plan from the documents alone; starts nothing, calls nobody. `UserError` where there are none."""
+    read_references(settings.audit.reference)
     splits = _splits(settings)
     limit = settings.documents.limit
     documents = count_documents(splits, stop_at=limit)
@@ -101,11 +104,15 @@ def _figures(settings: Settings, documents: int, characters: int) -> Plan:
     correspondent = _tokens("correspondent") + persona + text + history
     respondent = _MESSAGE_TOKENS + (text if talk.context is Context.DOCUMENT else 0) + history
     exchanges = dialogue_calls / 2
+    judge_calls = min(settings.audit.sample, pool * documents) if settings.audit.judge else 0
     tokens = {
         Role.PERSONA: (persona_calls * asked, persona_calls * per_call * _PERSONA_TOKENS),
         Role.CORRESPONDENT: (exchanges * correspondent, exchanges * _MESSAGE_TOKENS),
         Role.RESPONDENT: (exchanges * respondent, exchanges * _ANSWER_TOKENS),
     }
+    if judge_calls:
+        judged = _tokens("audit_judge") + _GROUPS_TOKENS + _PERSONA_TOKENS
+        tokens[Role.JUDGE] = (judge_calls * judged, judge_calls * _JUDGED_TOKENS)
     prompt, written = (sum(counts) for counts in zip(*tokens.values(), strict=True))
     index = _index(settings.personas.dedup, pool * documents)
     streams = sum(one.max_concurrency * max(1, len(one.keys)) for one in settings.llm.endpoints[:1])
@@ -115,7 +122,7 @@ def _figures(settings: Settings, documents: int, characters: int) -> Plan:
         personas_per_document=pool,
         personas=pool * documents,
         conversations=talk.count,
-        calls=persona_calls + dialogue_calls,
+        calls=persona_calls + dialogue_calls + judge_calls,
         prompt_tokens=int(prompt),
         completion_tokens=int(written),
         cost_usd=_cost(settings, tokens),
@@ -153,6 +160,8 @@ def _full_cost(llm: Llm, tokens: Mapping[Role, tuple[float, float]]) -> dict[Rol
 
 
 def _share(settings: Settings, role: Role) -> float:
+    if role is Role.JUDGE:
+        return 1.0
     batched = batches_personas(settings) if role is Role.PERSONA else batches_dialogues(settings)
     return SHARE_OF_PRICE if batched else 1.0
 
@@ -169,8 +178,11 @@ def pilot(settings: Settings, console: Console, documents: int) -> Plan:
     rough = estimate(settings)
     tried = min(documents, rough.documents)
     rows = -(-settings.conversations.count * tried // rough.documents)
-    fixed = settings.personas.model_copy(update={"depth": rough.depth})
-    with trial(settings.model_copy(update={"personas": fixed}), tried, rows, console) as folder:
+    fixed = {
+        "personas": settings.personas.model_copy(update={"depth": rough.depth}),
+        "audit": settings.audit.model_copy(update={"sample": -(-settings.audit.sample * tried // rough.documents)}),
+    }
+    with trial(settings.model_copy(update=fixed), tried, rows, console) as folder:
         found = metrics(folder)
     grown = rough.documents / max(1, found["documents"])
     online = estimate(unbatched(settings)).cost_usd

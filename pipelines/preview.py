@@ -17,7 +17,7 @@ from pipelines.batching import unbatched
 from pipelines.closing import dialogue_lines, summary_table
 from pipelines.closing import metrics as read_metrics
 from pipelines.run import run
-from pipelines.settings import Settings
+from pipelines.settings import Audit, Settings
 
 _PERSONAS_SHOWN = 5
 
@@ -39,7 +39,8 @@ def trial(settings: Settings, documents: int, conversations: int, console: Conso
 
 def show(settings: Settings, console: Console, documents: int) -> None:
     """Each document with its personas and one dialogue, then what it cost."""
-    with trial(settings, documents, documents, console) as folder:
+    unaudited = settings.model_copy(update={"audit": Audit()})
+    with trial(unaudited, documents, documents, console) as folder:
         personas = _rows(folder / "personas")
         sources = {row["document_id"]: row["source"] for row in _rows(folder / "documents")}
         for row in _rows(folder / "conversations"):

@@ -19,6 +19,7 @@ from cluster.errors import Halt, UserError
 from cluster.keys import Endpoint
 from cluster.manifest import Manifest
 from cluster.spending import worst_cost
+from pipelines.audit_reference import is_outdated, read_references
 from pipelines.batching import check_batches, check_under_way, warnings
 from pipelines.endpoints import embedding_endpoint, endpoints
 from pipelines.growth_rule import growth_rule
@@ -57,8 +58,9 @@ def run(
     same call goes on from there.
     """
     stages = stages or Stages()
+    read_references(settings.audit.reference)
     with open_run(settings, command, fresh) as manifest:
-        if not _left(settings, manifest, stages):
+        if not _left(settings, manifest, stages) and not is_outdated(settings, manifest):
             console.print(f"{settings.run_dir} is finished: nothing to do", highlight=False, soft_wrap=True)
             return manifest
         if stages.conversations and not stages.personas and not manifest.personas.done:
@@ -132,6 +134,7 @@ def _documents(settings: Settings, manifest: Manifest, told: list[int]) -> list[
 
 
 def _make(settings: Settings, console: Console, manifest: Manifest, stages: Stages, splits: list[Any]) -> None:
+    from pipelines.audit import audit_personas
     from pipelines.conversation_flow import converse
     from pipelines.diversity import measure_diversity
     from pipelines.persona_flow import grow_personas
@@ -141,6 +144,7 @@ def _make(settings: Settings, console: Console, manifest: Manifest, stages: Stag
             grow_personas(settings, manifest, actors, splits, view)
         if manifest.personas.done:
             measure_diversity(settings, manifest, actors, view, console)
+            audit_personas(settings, manifest, actors, view, console)
         if stages.conversations:
             converse(settings, manifest, actors, view)
 
@@ -192,6 +196,7 @@ def totals(manifest: Manifest) -> dict[str, Any]:
         "rejected": manifest.personas.total("rejected"),
         "funnel": funnel(manifest),
         "diversity": facts.get("diversity"),
+        "audit": facts.get("audit"),
         "conversations": manifest.conversations.total("rows"),
         "bios": manifest.bios.total("rows"),
         "failures": sum(

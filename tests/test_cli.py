@@ -215,6 +215,17 @@ def test_a_plan_counts_each_roles_model_at_its_price_and_says_which_are_the_tabl
     assert unknown["cost_usd"] is None
 
 
+def test_a_plan_counts_the_descriptions_that_a_judge_reads(config):
+    told = ["--set", "conversations.count=10", "--set", "audit.judge=true"]
+    without, judged, few = (
+        json.loads(CliRunner().invoke(app, ["plan", str(config), "--json", *some]).stdout)
+        for some in (told[:2], told, [*told, "--set", "audit.sample=3"])
+    )
+    assert judged["calls"] == without["calls"] + min(200, without["personas"])
+    assert few["calls"] == without["calls"] + 3
+    assert few["prompt_tokens"] > without["prompt_tokens"]
+
+
 def figures_of(config: Path, *overrides: str) -> dict:
     asked = ["plan", str(config), "--json", *(part for one in overrides for part in ("--set", one))]
     done = CliRunner().invoke(app, asked)

@@ -13,6 +13,7 @@ from cluster.files import write_atomically
 from cluster.manifest import Manifest
 from pipelines import card as whole
 from pipelines.closing import metrics
+from pipelines.quoting import quote
 from pipelines.settings import Bios, Settings
 
 
@@ -41,7 +42,7 @@ def _card(settings: Settings, chosen: Bios, manifest: Manifest, counts: dict[str
         else f"drawn from {', '.join(f'`{one}`' for one in chosen.variables) or '`bios/variables.yaml`, by a model'}"
     )
     cost = "unknown" if counts.get("cost_usd") is None else f"{counts['cost_usd']:,.4f}"
-    described = f"## The simulation\n\n{whole.quote(chosen.description)}\n\n" if chosen.description else ""
+    described = f"## The simulation\n\n{quote(chosen.description)}\n\n" if chosen.description else ""
     return f"""---
 {yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---
 

@@ -1,90 +1,21 @@
-"""Random variables from the user's files: tables in CSV, and YAML of variables and tables."""
+"""The random variables of a simulation from the user's files, and back."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from actors.logic.variables import Block, Population, Variable, Variables, blocks, population, table
-from cluster.errors import UserError
-from pipelines.settings.wrong import lines
-
-
-class _Table(BaseModel):
-    """A table in a file beside the YAML, or in the YAML itself."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    file: str | None = None
-    csv: str | None = None
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> _Table:
-        if (self.file is None) == (self.csv is None):
-            raise ValueError("must have a file or a csv, and not both")
-        return self
-
-
-class _File(Variables):
-    tables: list[_Table] = Field(default_factory=list)
+from actors.logic.variables import Population, Variable, Variables, population
+from pipelines.variable_files import read_blocks
 
 
 def read_population(patterns: Sequence[str]) -> Population:
     """The population in these files and globs; `UserError` naming file, line or variable."""
-    return population(block for pattern in patterns for path in _paths(pattern) for block in _blocks(path))
+    return population(read_blocks(patterns, "bios.variables"))
 
 
 def as_yaml(variables: Sequence[Variable]) -> str:
     """The variables as YAML that `read_population` reads, to be edited by a person."""
     content = Variables(variables=list(variables)).model_dump(mode="json", exclude_defaults=True)
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
-
-
-def _paths(pattern: str) -> list[Path]:
-    path = Path(pattern).expanduser()
-    found = [path] if path.exists() else sorted(path.parent.glob(path.name))
-    if not found:
-        raise UserError(f"bios.variables: {pattern}: no such file")
-    return found
-
-
-def _blocks(path: Path) -> Iterator[Block]:
-    match path.suffix.lower():
-        case ".csv" | ".tsv":
-            yield table(str(path), _text(path).splitlines(keepends=True))
-        case ".yaml" | ".yml":
-            content = _read_yaml(path)
-            yield from blocks(content.variables, str(path))
-            for number, one in enumerate(content.tables):
-                if one.csv is not None:
-                    yield table(f"{path} tables[{number}]", one.csv.splitlines(keepends=True))
-                elif one.file is not None:
-                    yield from _blocks(path.parent / Path(one.file).expanduser())
-        case _:
-            raise UserError(f"bios.variables: {path} must be .csv, .tsv, .yaml or .yml")
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UserError(f"bios.variables: {path} cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise UserError(f"bios.variables: {path} is not a text in UTF-8") from None
-
-
-def _read_yaml(path: Path) -> _File:
-    try:
-        content = yaml.safe_load(_text(path))
-    except yaml.YAMLError as error:
-        mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
-        raise UserError(f"{path} is not YAML{f': see line {mark.line + 1}' if mark else ''}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} holds no `variables` and no `tables`")
-    try:
-        return _File.model_validate(content)
-    except ValidationError as error:
-        raise UserError(f"{path}: {'; '.join(lines(_File, error.errors(include_url=False)))}") from None

@@ -1,5 +1,6 @@
 """The settings of a run, and the words in which a wrong one is refused."""
 
+from pipelines.settings.audit import Audit
 from pipelines.settings.bios import SAMPLES, Bios
 from pipelines.settings.dedup import Dedup
 from pipelines.settings.llm import EMBEDDED, Asked, EndpointSettings, Llm
@@ -10,6 +11,7 @@ __all__ = [
     "EMBEDDED",
     "SAMPLES",
     "Asked",
+    "Audit",
     "Bios",
     "Dedup",
     "Embedders",

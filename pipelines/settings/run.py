@@ -15,6 +15,7 @@ from actors.logic.filters import Fault
 from actors.logic.near_duplicates import Scope
 from actors.logic.persona import Granularity
 from actors.logic.sampling import Sampling
+from pipelines.settings.audit import Audit
 from pipelines.settings.bios import Bios
 from pipelines.settings.dedup import Dedup
 from pipelines.settings.llm import EMBEDDED, EndpointSettings, Llm
@@ -124,6 +125,7 @@ class Settings(Section):
     llm: Llm
     personas: Personas = Personas()
     conversations: Conversations = Conversations()
+    audit: Audit = Audit()
     cluster: Cluster = Cluster()
 
     @field_validator("run_dir")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipelines.audit_reference import read_references
 from pipelines.bios.variables import read_population
 from pipelines.settings import Settings, load, parse
 
@@ -38,9 +39,21 @@ def test_an_example_of_the_readme_names_settings_that_there_are(example):
     assert isinstance(parse(rest | yaml.safe_load(example)), Settings)
 
 
+def reference() -> str:
+    [found] = [one for one in examples("csv") if one.startswith("gender,occupation")]
+    return found
+
+
+def test_the_reference_of_the_readme_is_one(tmp_path):
+    (tmp_path / "reference.csv").write_text(reference())
+    [found] = read_references([str(tmp_path / "reference.csv")])
+    assert found.attributes == ("gender", "occupation") and found.shares["woman", "professionals"] == 0.4
+
+
 def test_the_variables_and_tables_of_the_readme_make_a_population(tmp_path):
     [variables] = [one for one in examples("yaml") if one.startswith(VARIABLES)]
-    texts = dict(zip(("census.csv", "work.csv"), examples("csv"), strict=True)) | {"variables.yaml": variables}
+    tables = [one for one in examples("csv") if one != reference()]
+    texts = dict(zip(("census.csv", "work.csv"), tables, strict=True)) | {"variables.yaml": variables}
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
     people = read_population([str(tmp_path / "variables.yaml")])

@@ -283,6 +283,11 @@ def test_a_setting_that_parts_were_made_under_may_not_change(folder, override, s
 EMBEDS = "personas.dedup.endpoint={base_url: http://h/v1, model: e, keys: [env:%s]}"
 
 
+def test_an_audit_may_be_asked_for_later(folder):
+    begun(folder)
+    assert opened(folder, "audit.judge=true")
+
+
 def test_a_baseline_may_be_asked_for_later(folder):
     begun(folder)
     assert opened(folder, "personas.baseline=100")

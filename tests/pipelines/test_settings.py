@@ -229,6 +229,11 @@ def test_a_value_that_is_none_of_the_known_names_the_nearest(override, said):
 EMBEDS = {"base_url": "http://h/v1/", "model": "e", "keys": ["env:EMBEDDING_KEY"]}
 
 
+def test_one_reference_is_a_list_of_one():
+    assert settings("audit.reference=census.csv").audit.reference == ["census.csv"]
+    assert "audit.refrence is no setting; did you mean reference?" in refusal("audit.refrence=census.csv")
+
+
 def test_a_baseline_needs_vectors_to_be_held_against():
     assert settings("personas.baseline=500").personas.baseline == 500
     assert "dedup.scope: corpus" in refusal("personas.baseline=500", "personas.dedup.scope=document")
