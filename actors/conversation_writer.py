@@ -86,6 +86,7 @@ def _row(dialogue: Dialogue, value: object) -> dict[str, object]:
         "tools": None,
         "task": "dialogue",
         "models": {"correspondent": value.correspondent_model, "respondent": value.respondent_model},
+        "prompt_sha": dialogue.prompt_shas(),
         "scores": None,
         "usage": asdict(value.usage),
         "seed": dialogue.seed,

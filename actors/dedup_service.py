@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 
 from actors.comparison import Marks
+from actors.densities import measure, sample_of
 from actors.embedder import EmbedderClient
 from actors.index import PersonaIndex
+from actors.logic.density import Sample
 from actors.logic.near_duplicates import Candidate, Thresholds, Verdict, form_key
 from actors.shard import Probed, Shard, Ticket
 from cluster.gathered import Gathered
@@ -85,6 +87,19 @@ class DedupService:
                 thread = ThreadPoolExecutor(1, "index")
                 self._shard = Shard(self._number, self._thresholds, self._index, encode, peers, thread)
             return self._shard
+
+    async def sample(self, seed: int) -> Sample:
+        """Some of the personas kept, for `measure`."""
+        await self._open()
+        assert self._index is not None
+        return await asyncio.to_thread(sample_of, self._index, seed)
+
+    async def measure(self, everybody: Sample) -> int:
+        """Measures the density of a sample of the whole corpus around each persona kept, for `densities` to find; when
+        nobody is admitted any more. Returns how many there are."""
+        await self._open()
+        assert self._index is not None
+        return await asyncio.to_thread(measure, self._index, everybody, self._folder)
 
     async def pid(self) -> int:
         return os.getpid()

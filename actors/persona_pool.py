@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from actors.dedup_service import DedupClient
 from actors.embedder import EmbedderClient
@@ -45,7 +46,8 @@ class Links:
 class PersonaPart:
     """What a batch of documents became; the manifest's entry. `halted` is set where nothing was written.
 
-    `funnel` counts candidates by depth and by what became of them: "0 admitted", "0 exact", "1 embedding".
+    `characters` are those of the documents as they were used, and of the `generated` ones among them. `funnel` counts
+    candidates by depth and by what became of them: "0 admitted", "0 exact", "1 embedding".
     """
 
     name: str
@@ -55,6 +57,9 @@ class PersonaPart:
     rejected: int
     failures: int
     truncated: int = 0
+    generated: int = 0
+    characters: int = 0
+    characters_generated: int = 0
     funnel: dict[str, int] = field(default_factory=dict)
     halted: str = ""
 
@@ -124,11 +129,24 @@ class PersonaPool:
             write_part(self._run_dir / "failures", name, tables.failures(failed))
         write_part(self._run_dir / "personas", name, tables.personas(kept))
         active = sum(bool(tree.personas) for tree in trees)
-        truncated = sum(documents.column("truncated").to_pylist())
+        generated = documents.column("generated").to_numpy(zero_copy_only=False)
+        lengths = pc.utf8_length(documents.column("text")).to_numpy()
         funnel = Counter(f"{one.depth} {ADMITTED}" for one in kept)
         funnel.update(f"{one.persona.depth} {one.reason}" for one in refused)
         funnel.update(f"{depth} {WANTED}" for tree in trees for depth in tree.wanted.elements())
-        return PersonaPart(name, len(trees), active, len(kept), len(refused), len(failed), truncated, dict(funnel))
+        return PersonaPart(
+            name=name,
+            documents=len(trees),
+            active=active,
+            personas=len(kept),
+            rejected=len(refused),
+            failures=len(failed),
+            truncated=sum(documents.column("truncated").to_pylist()),
+            generated=int(generated.sum()),
+            characters=int(lengths.sum()),
+            characters_generated=int(lengths[generated].sum()),
+            funnel=dict(funnel),
+        )
 
     async def pid(self) -> int:
         return os.getpid()

@@ -37,6 +37,7 @@ class FailureKind(StrEnum):
     NOT_AN_API = "not_an_api"  # HTML or another body that is no chat completion
     UNREADABLE = "unreadable"  # a document that cannot be decoded or parsed
     EMPTY_DOCUMENT = "empty_document"
+    GENERATED = "generated"  # a document that a model wrote, where such are refused
     NO_PERSONA = "no_persona"  # a text that was given as a persona and is none
     TOO_FEW = "too_few"  # fewer personas than asked for, after every try
     BUG = "bug"  # our own mistake; the message carries the traceback

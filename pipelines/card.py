@@ -83,7 +83,7 @@ each conversation is held by one persona{words.topic}, {chosen.max_turns} exchan
 
 Models: {models}. Seed: {settings.seed}. Personas with a cosine of {settings.personas.dedup.threshold} or more to one
 that is kept were refused (scope: {settings.personas.dedup.scope}). Sampling of personas: {chosen.sampling}. Prompt
-hashes are in the column `prompt_sha` of the personas.
+hashes are in the columns `prompt_sha` of personas and conversations.
 
 ## Use
 
@@ -103,7 +103,7 @@ from them; set the `license` field above accordingly before you share this.
 
 Everything but {words.real} was written by the models named above. Facts in it were not checked. Personas carry the
 associations of the models, stereotypes among them, and the people of {words.real} are not the people of the world.
-Do not train the models named above on this data round after round without fresh real text.
+{_real_text(counts)}Do not train the models named above on this data round after round without fresh real text.
 
 Run {manifest.run_id}.
 """
@@ -139,6 +139,18 @@ def _words(settings: Settings, counts: dict[str, Any]) -> _Words:
         depth="how far from the document the\npersona was found",
         sources="Documents",
         real="the documents",
+    )
+
+
+def _real_text(counts: dict[str, Any]) -> str:
+    """The share of what was read that no model is known to have written."""
+    read, written = counts.get("characters") or 0, counts.get("characters_generated") or 0
+    if not read:
+        return ""
+    documents, generated = counts["documents"], counts["documents_generated"]
+    return (
+        f"Fresh real text: {1 - written / read:.1%} of the characters that were read ({documents - generated:,} of\n"
+        f"{documents:,} documents); {generated:,} are known to be generated, by their dataset card or their columns.\n"
     )
 
 

@@ -106,12 +106,25 @@ def preview(
 
 
 @app.command()
-def status(run_dir: RunDir) -> None:
+def status(
+    run_dir: RunDir,
+    document_id: Annotated[
+        str | None, typer.Argument(help="With --tree: the document; else a few of them.", show_default=False)
+    ] = None,
+    tree: Annotated[bool, typer.Option("--tree", help="The personas of documents, as they were grown.")] = False,
+) -> None:
     """How far a run is, what it has spent, what failed and why. Works beside a running job."""
     with _errors(f"populace status {run_dir}"):
-        from pipelines.status import show
+        from cluster.errors import UserError
+        from pipelines import status
+        from pipelines import tree as trees
 
-        show(run_dir, _console())
+        if document_id is not None and not tree:
+            raise UserError(f"what is to be shown of {document_id}? Add --tree for its personas")
+        if tree:
+            trees.show(run_dir, _console(), document_id)
+        else:
+            status.show(run_dir, _console())
 
 
 @app.command()

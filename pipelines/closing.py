@@ -80,7 +80,7 @@ def _figures(counts: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "bios", number("bios")
     if counts.get("documents") or not counts.get("bios"):
         what = "personas given" if counts.get("documents_kind") == DocumentKind.PERSONA else "documents"
-        yield what, number("documents") + _notes(counts, "unreadable", "repeated", "truncated")
+        yield what, number("documents") + _notes(counts, "unreadable", "repeated", "truncated", "generated")
         depth = counts.get("depth")
         yield (
             "personas",

@@ -6,7 +6,7 @@ Laps make the count exact: what failed in one is owed again in the next, and so 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,8 @@ from cluster.manifest import Lap, Manifest
 from cluster.parts import part_path
 from cluster.session import data_context
 from pipelines.batching import batches_dialogues, in_flight
+from pipelines.coverage import density_folders, measure_density, with_densities
+from pipelines.dues import lap_dues
 from pipelines.progress import RunView
 from pipelines.services import Services
 from pipelines.settings import Settings
@@ -39,6 +41,8 @@ def converse(settings: Settings, manifest: Manifest, services: Services, view: R
     """Make the conversations that are owed. `Halt` when the run cannot go on, or when the count stays out of reach."""
     asked = settings.conversations.count
     made = manifest.conversations.total("rows")
+    if made < asked:
+        measure_density(settings, manifest, services)
     view.begin("conversations", "conversations_done", made, asked)
     top_ups = 0
     while made < asked or (manifest.laps and not manifest.laps[-1].done):
@@ -73,8 +77,8 @@ def _run_lap(settings: Settings, manifest: Manifest, services: Services, view: R
     parts = [(name, part["active"]) for name, part in sorted(manifest.personas.parts.items()) if part["active"]]
     if not parts:
         raise Halt("no document has a persona, so nobody can speak; see failures/ for why")
-    rows = [one.rows for one in manifest.laps]
-    owed = [unit for unit in units(parts, rows, lap.unit_rows) if unit.name not in manifest.conversations.parts]
+    dues, shares = lap_dues(settings.folder, parts, [one.rows for one in manifest.laps], settings.seed)
+    owed = [unit for unit in units(shares, dues, lap.unit_rows) if unit.name not in manifest.conversations.parts]
     if owed:
         for part in _stream(owed, settings, services):
             if part["halted"]:
@@ -89,7 +93,8 @@ def _run_lap(settings: Settings, manifest: Manifest, services: Services, view: R
 
 def _stream(owed: list[Unit], settings: Settings, services: Services) -> Iterator[dict[str, Any]]:
     """A summary for each unit as its part is written. Stopping early cancels what is under way."""
-    expand = partial(_expand, folder=settings.folder, rule=dialogue_rule(settings))
+    densities = density_folders(settings)
+    expand = partial(_expand, folder=settings.folder, rule=dialogue_rule(settings), densities=densities)
     batched, pools = batches_dialogues(settings), settings.cluster.pools
     at_once = in_flight(_IN_FLIGHT, batched, pools)
     with ray.data.DataContext.current(data_context()):
@@ -114,11 +119,12 @@ def _stream(owed: list[Unit], settings: Settings, services: Services) -> Iterato
         yield from batch.select(SUMMARY.names).to_pylist()
 
 
-def _expand(batch: pa.Table, *, folder: Path, rule: DialogueRule) -> Iterator[pa.Table]:
+def _expand(batch: pa.Table, *, folder: Path, rule: DialogueRule, densities: Sequence[Path]) -> Iterator[pa.Table]:
     """The dialogues of each unit as one block, read from its persona part and sampled."""
     for pickled in batch.column("unit").to_pylist():
         unit: Unit = pickle.loads(pickled)
-        rows = dialogues(unit, list(read_pools(folder, unit.part)), rule)
+        pools = list(read_pools(folder, unit.part))
+        rows = dialogues(unit, with_densities(pools, densities) if densities else pools, rule)
         yield pa.Table.from_pylist([asdict(row) | {"unit": unit.name} for row in rows])
 
 

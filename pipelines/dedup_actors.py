@@ -36,11 +36,15 @@ def dedup_actors(
     if chosen.scope is Scope.DOCUMENT:
         return embedders, []
     names = [Named(f"dedup-{number}", crew.namespace) for number in range(chosen.shards)]
-    for number, name in enumerate(names):
-        log = folder if len(names) == 1 else folder / f"shard-{number}"
+    for number, (name, log) in enumerate(zip(names, log_folders(chosen, folder), strict=True)):
         arguments = (chosen.thresholds, embedders, str(log), encoding.space, number, names)
         crew.start(name.name, DedupService, *arguments, num_cpus=0.25, **LASTING)
     return embedders, names
+
+
+def log_folders(chosen: Dedup, folder: Path) -> list[Path]:
+    """Where each shard keeps its log."""
+    return [folder] if chosen.shards == 1 else [folder / f"shard-{number}" for number in range(chosen.shards)]
 
 
 @contextmanager

@@ -108,6 +108,7 @@ class _Flow:
                 max_characters=self._manifest.facts["document_characters"],
                 limit=settings.limit,
                 kind=settings.kind,
+                refuse_generated=settings.generated == "refuse",
             )
             for table in take_documents(documents, settings.limit):
                 self._take(table, seen)

@@ -25,7 +25,16 @@ from pipelines.audit_reference import read_references
 from pipelines.batching import batches_dialogues, batches_personas, unbatched
 from pipelines.growth_rule import growth_rule
 from pipelines.settings import Dedup, Llm, Settings, document_characters
-from pipelines.sources import Split, check_fields, count_documents, find_files, plan_splits, read_split
+from pipelines.sources import (
+    Split,
+    check_fields,
+    check_generated,
+    count_documents,
+    find_files,
+    marked,
+    plan_splits,
+    read_split,
+)
 
 _SAMPLE = 200  # documents whose length is measured
 _CHARACTERS_PER_TOKEN = 4
@@ -72,7 +81,9 @@ def estimate(settings: Settings) -> Plan:
 
 
 def _splits(settings: Settings) -> list[Split]:
-    files = find_files(settings.documents.path)
+    files = marked(find_files(settings.documents.path))
+    if settings.documents.generated == "refuse":
+        check_generated(files, settings.documents.generated)
     check_fields(files, settings.documents.text_field, settings.documents.id_field)
     return plan_splits(files)
 

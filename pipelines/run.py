@@ -26,7 +26,7 @@ from pipelines.growth_rule import growth_rule
 from pipelines.preflight import check
 from pipelines.run_folder import open_run
 from pipelines.settings import Settings, document_characters
-from pipelines.sources import check_fields, count_documents, find_files, plan_splits
+from pipelines.sources import check_fields, check_generated, count_documents, find_files, marked, plan_splits
 
 if TYPE_CHECKING:
     from pipelines.progress import RunView
@@ -71,7 +71,7 @@ def run(
         contexts = check_endpoints(settings, console, targets)
         if (embeds := embedding_endpoint(settings.personas.dedup)) and stages.personas and not manifest.personas.done:
             check([embeds])
-        splits = _documents(settings, manifest, contexts)
+        splits = _documents(settings, console, manifest, contexts)
         if stages.personas and not manifest.personas.done:
             _pays_for_a_call(settings, GrowthRule.of(manifest.facts["growth"]), targets)
         manifest.save()
@@ -112,13 +112,15 @@ def _pays_for_a_call(settings: Settings, rule: GrowthRule, targets: list[Endpoin
         raise UserError(f"llm.budget_usd is ${budget:,.10g}, but one call may cost ${least:,.6f} or more; raise it")
 
 
-def _documents(settings: Settings, manifest: Manifest, told: list[int]) -> list[Any]:
+def _documents(settings: Settings, console: Console, manifest: Manifest, told: list[int]) -> list[Any]:
     """The documents as splits, counted once; none where they have all become personas."""
     if manifest.personas.done:
         return []
     chosen = settings.documents
-    files = find_files(chosen.path)
+    files = marked(find_files(chosen.path))
     check_fields(files, chosen.text_field, chosen.id_field)
+    if warning := check_generated(files, chosen.generated):
+        console.print(f"[yellow]warning[/] {warning}", highlight=False, soft_wrap=True)
     splits = plan_splits(files)
     if "growth" not in manifest.facts:
         enough = max(_COUNTED, settings.conversations.count)
@@ -191,6 +193,9 @@ def totals(manifest: Manifest) -> dict[str, Any]:
         "documents_unreadable": facts.get("documents_unreadable", 0),
         "documents_repeated": facts.get("documents_repeated", 0),
         "documents_truncated": manifest.personas.total("truncated"),
+        "documents_generated": manifest.personas.total("generated"),
+        "characters": manifest.personas.total("characters"),
+        "characters_generated": manifest.personas.total("characters_generated"),
         "depth": facts.get("growth", {}).get("depth"),
         "personas": manifest.personas.total("personas"),
         "rejected": manifest.personas.total("rejected"),

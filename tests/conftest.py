@@ -185,6 +185,14 @@ def shared_ray(ray_of_the_session: RayProcess, _starter: Starter) -> Iterator[Ra
 
 
 @pytest.fixture(scope="module")
+def wide_ray() -> Iterator[RayProcess]:
+    """A Ray with room for actors of a larger cluster, for the runs of one module."""
+    ray = RayProcess(QUIET, cpus=16)
+    yield ray
+    ray.stop()
+
+
+@pytest.fixture(scope="module")
 def _server_of_the_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServerProcess]:
     server = ModelServerProcess(tmp_path_factory.mktemp("model-server") / "stderr")
     yield server

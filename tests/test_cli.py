@@ -174,6 +174,11 @@ def test_a_status_of_no_run_is_refused(tmp_path):
     assert "is no run" in refusal("status", tmp_path / "none")
 
 
+def test_a_document_whose_status_is_asked_for_is_one_of_the_tree(tmp_path):
+    assert refusal("status", tmp_path, "d1") == "populace: what is to be shown of d1? Add --tree for its personas"
+    assert "is no run" in refusal("status", tmp_path, "--tree", "d1")
+
+
 def test_a_refused_command_is_one_line_in_a_process_of_its_own(config):
     done = python("-m", "pipelines", "run", str(config), "--set", "seed=x")
     assert done.returncode == 2

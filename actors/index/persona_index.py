@@ -5,7 +5,7 @@ Decides nothing about near-duplicates. Knows no Ray; one thread at a time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from actors.index.bands import BandIndex
 from actors.index.form_map import FormMap
 from actors.index.log import IndexLog
-from actors.index.rows import rows_of
+from actors.index.rows import Rows, rows_of
 from actors.index.snapshots import Snapshots
 from actors.index.tiers import Rung, Tiers
 from actors.index.vectors import VectorIndex
@@ -103,6 +103,10 @@ class PersonaIndex:
         self._vectors.catch_up()
         if self._bands:
             self._bands.catch_up()
+
+    def pieces(self, start: int = 0) -> Iterator[Rows]:
+        """All that are kept from row `start` on, in the order in which they came, as views of at most 65,536."""
+        return self._log.pieces(start)
 
     def settle(self) -> None:
         """Waits for an index that is being built or saved."""

@@ -6,6 +6,7 @@ Where there is none, it is about what moves the persona.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -102,6 +103,22 @@ class Dialogue:
             usage,
         )
 
+    def prompt_shas(self) -> dict[str, str]:
+        """12 hex digits for each speaker: the templates that its messages are asked for with, and, of the respondent,
+        the instructions that the config gives it."""
+        small, about = "_small" if self.small_model else "", bool(self.document)
+        names = [f"correspondent{small}"]
+        if self.small_model:
+            names[0] += "" if about else "_life"
+        else:
+            names += ["grounds_document" if about else "grounds_life", "correspondent_opening"]
+        names += [f"correspondent{small}_next"] * (self.max_turns > 1)
+        grounds = [load("respondent_context").sha] * (self.context is Context.DOCUMENT)
+        return {
+            "correspondent": _sha(load(name).sha for name in names),
+            "respondent": _sha([self.respondent_prompt, *grounds]),
+        }
+
     async def _say(
         self, chat: ChatModel, role: Role, messages: list[Message], exchange: int, turns: list[Turn]
     ) -> tuple[str, ChatAnswer, Usage]:
@@ -182,6 +199,10 @@ class Dialogue:
         if not self.document:
             return [*render(load("correspondent_small_life"), persona=self.persona)]
         return [*render(load("correspondent_small"), persona=self.persona, document=self.document)]
+
+
+def _sha(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:12]
 
 
 def _plain(turns: list[Turn]) -> list[Message]:

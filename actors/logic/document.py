@@ -24,13 +24,15 @@ class DocumentKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One text to find people in, or one persona. `characters` is its length before it was cut if `truncated`."""
+    """One text to find people in, or one persona. `characters` is its length before it was cut if `truncated`;
+    `generated` says that it is known to have been written by a model."""
 
     document_id: str
     text: str
     source: str
     characters: int
     truncated: bool
+    generated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from math import ceil
 
 from actors.logic.dialogue import Context, Dialogue, conversation_id
+from actors.logic.dues import Dues, lot
 from actors.logic.persona import Persona
-from actors.logic.sampling import Sampling, derived_rng, draw, share
+from actors.logic.sampling import Sampling, derived_rng, draw
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,65 +28,60 @@ class DialogueRule:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """A document with its personas, of which there is at least one."""
+    """A document with its personas, of which there is at least one; and, where they are sampled by it, the density of
+    the corpus around each."""
 
     document_id: str
     text: str
     personas: Sequence[Persona]
+    densities: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LapDues:
+    """What documents owe in lap number `lap`: their dues `through` it, less those `before` it."""
+
+    lap: int
+    before: Dues
+    through: Dues
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """Dialogues `start` … `stop` of those that the documents of a persona part owe in a lap; becomes one part.
-
-    The part's documents are numbers `first_document` … of `documents` in the whole run; `laps` are the rows asked for
-    in each lap so far, this one last.
-    """
+    """Dialogues `start` … `stop` of those that the documents of a persona part owe in a lap; becomes one part."""
 
     name: str
     part: str
-    first_document: int
-    documents: int
-    laps: tuple[int, ...]
+    dues: LapDues
     start: int
     stop: int
 
 
-def units(parts: Sequence[tuple[str, int]], laps: Sequence[int], unit_rows: int) -> Iterator[Unit]:
-    """The units of the last of `laps`, for parts given by name and number of documents with personas."""
-    documents = sum(count for _, count in parts)
-    lap, rows = len(laps) - 1, laps[-1]
-    first = 0
-    for name, count in parts:
-        owed = _owed_before(rows, first + count, documents) - _owed_before(rows, first, documents)
+def units(parts: Sequence[tuple[str, int]], dues: LapDues, unit_rows: int) -> Iterator[Unit]:
+    """The units of a lap, for parts given by name and the rows that their documents owe in it."""
+    for name, owed in parts:
         for number in range(ceil(owed / unit_rows)):
             start = number * unit_rows
-            stop = min(owed, start + unit_rows)
-            yield Unit(f"{lap}-{name}-{number:04d}", name, first, documents, tuple(laps), start, stop)
-        first += count
-
-
-def _owed_before(rows: int, document: int, documents: int) -> int:
-    return document * rows // documents
+            yield Unit(f"{dues.lap}-{name}-{number:04d}", name, dues, start, min(owed, start + unit_rows))
 
 
 def dialogues(unit: Unit, pools: Sequence[Pool], rule: DialogueRule) -> list[Dialogue]:
     """The unit's dialogues, given the pools of its part in their order there."""
-    *before, rows = unit.laps
-    lap, reached = len(before), 0
+    lap, reached = unit.dues.lap, 0
     made: list[Dialogue] = []
-    for offset, pool in enumerate(pools):
-        index = unit.first_document + offset
-        owed = share(rows, index, unit.documents)
+    for pool in pools:
+        drawn = lot(rule.seed, pool.document_id)
+        already = unit.dues.before.of(drawn)
+        owed = unit.dues.through.of(drawn) - already
         low, high = max(unit.start, reached), min(unit.stop, reached + owed)
         if low < high:
-            already = sum(share(earlier, index, unit.documents) for earlier in before)
             again = [lap] if already + owed > len(pool.personas) else []  # until then all laps go through one order
             rng = derived_rng(rule.seed, pool.document_id, "sampling", *again)
-            picks = draw([one.depth for one in pool.personas], owed, rule.sampling, rng, already)
+            ordinals, depths = range(low - reached, high - reached), [one.depth for one in pool.personas]
+            picks = draw(depths, owed, rule.sampling, rng, already, pool.densities, ordinals)
             made += [
-                _dialogue(pool, pool.personas[picks[ordinal]], lap, ordinal, rule)
-                for ordinal in range(low - reached, high - reached)
+                _dialogue(pool, pool.personas[pick], lap, ordinal, rule)
+                for ordinal, pick in zip(ordinals, picks, strict=True)
             ]
         reached += owed
     return made

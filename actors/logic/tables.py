@@ -19,6 +19,7 @@ DOCUMENTS = pa.schema(
         ("source", pa.string()),
         ("characters", pa.int64()),
         ("truncated", pa.bool_()),
+        ("generated", pa.bool_()),
     ]
 )
 
@@ -77,6 +78,7 @@ CONVERSATIONS = pa.schema(
         ("tools", pa.string()),
         ("task", pa.string()),
         ("models", pa.struct([("correspondent", pa.string()), ("respondent", pa.string())])),
+        ("prompt_sha", pa.struct([("correspondent", pa.string()), ("respondent", pa.string())])),
         ("scores", pa.struct([(name, pa.float32()) for name in _SCORES])),
         (
             "usage",

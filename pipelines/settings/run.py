@@ -28,6 +28,7 @@ class Documents(Section):
     text_field: str = "text"
     id_field: str | None = None
     limit: Annotated[int, Field(strict=True, ge=1)] | None = None
+    generated: Literal["warn", "refuse", "allow"] = "warn"
     max_characters: Annotated[int, Field(strict=True, ge=200, le=2_000_000)] | None = None
 
     @field_validator("path", mode="before")
@@ -148,6 +149,17 @@ class Settings(Section):
             )
         without = talk.model_copy(update={"context": Context.NONE})
         return self.model_copy(update={"conversations": without})
+
+    @model_validator(mode="after")
+    def _coverage_has_vectors(self) -> Settings:
+        """How many people are like one is told by the vectors of all, which are kept for one scope alone."""
+        scope = self.personas.dedup.scope
+        if self.conversations.sampling is Sampling.COVERAGE and scope is not Scope.CORPUS:
+            raise ValueError(
+                f"conversations.sampling is coverage, but personas.dedup.scope is {scope}, which keeps no vectors of "
+                "the corpus; set it to corpus, or choose depth_weighted or uniform"
+            )
+        return self
 
     @field_validator("documents")
     @classmethod

@@ -2,7 +2,17 @@
 
 from pipelines.sources.fields import check_fields
 from pipelines.sources.files import find_files
+from pipelines.sources.generated import check_generated, marked
 from pipelines.sources.reading import read_split
 from pipelines.sources.splits import Split, count_documents, plan_splits
 
-__all__ = ["Split", "check_fields", "count_documents", "find_files", "plan_splits", "read_split"]
+__all__ = [
+    "Split",
+    "check_fields",
+    "check_generated",
+    "count_documents",
+    "find_files",
+    "marked",
+    "plan_splits",
+    "read_split",
+]

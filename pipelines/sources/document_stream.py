@@ -28,6 +28,7 @@ SCHEMA = pa.schema(
         ("source", pa.string()),
         ("characters", pa.int64()),
         ("truncated", pa.bool_()),
+        ("generated", pa.bool_()),
         ("error_kind", pa.string()),
         ("error_message", pa.string()),
     ]
@@ -46,6 +47,7 @@ def stream(
     max_characters: int,
     limit: int | None,
     kind: DocumentKind = DocumentKind.TEXT,
+    refuse_generated: bool = False,
     concurrency: int | None = None,
 ) -> ray.data.Dataset:
     """The documents of the splits, lazily, in blocks of about a MiB with the columns of SCHEMA.
@@ -53,7 +55,14 @@ def stream(
     A bad document has an error, no text, and its source for an id. `limit` only keeps a task from reading on in vain:
     the stream may hold more, and `take_documents` counts. `concurrency` None: as many tasks as find free CPUs.
     """
-    read_one = partial(read_split, text_field=text_field, id_field=id_field, max_characters=max_characters, kind=kind)
+    read_one = partial(
+        read_split,
+        text_field=text_field,
+        id_field=id_field,
+        max_characters=max_characters,
+        kind=kind,
+        refuse_generated=refuse_generated,
+    )
     read = partial(_tables, read_one=read_one, limit=limit)
     with DataContext.current(_context()):
         if not splits:
@@ -127,14 +136,16 @@ class _Row(NamedTuple):
     source: str
     characters: int
     truncated: bool
+    generated: bool
     error_kind: str | None = None
     error_message: str | None = None
 
 
 def _row(item: Document | BadDocument) -> _Row:
     if isinstance(item, BadDocument):
-        return _Row(item.source, digest(item.source), "", item.source, 0, False, item.kind.value, item.message)
-    return _Row(item.document_id, digest(item.document_id), item.text, item.source, item.characters, item.truncated)
+        return _Row(item.source, digest(item.source), "", item.source, 0, False, False, item.kind.value, item.message)
+    number = digest(item.document_id)
+    return _Row(item.document_id, number, item.text, item.source, item.characters, item.truncated, item.generated)
 
 
 def _table(rows: Sequence[_Row]) -> pa.Table:

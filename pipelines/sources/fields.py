@@ -29,7 +29,7 @@ def check_fields(
     """
     for kind in (Kind.JSONL, Kind.PARQUET, Kind.CSV):
         alike = [file for file in files if file.kind is kind]
-        peeks = ((file, _peek(file)) for file in alike[:PEEK_FILES])
+        peeks = ((file, peek(file)) for file in alike[:PEEK_FILES])
         if alike:
             _check(*next((peek for peek in peeks if peek[1]), (alike[0], {})), text_field, id_field, text_key)
 
@@ -46,7 +46,7 @@ def _check(file: SourceFile, fields: Mapping[str, str], text_field: str, id_fiel
         raise UserError(f"{file.name}: {no_text(text_field, held)}; set {text_key} to one that does")
 
 
-def _peek(file: SourceFile) -> Mapping[str, str]:
+def peek(file: SourceFile) -> Mapping[str, str]:
     """The fields of the first records, each with what it holds, "" for text; none where no record can be read."""
     try:
         if file.kind is Kind.PARQUET:

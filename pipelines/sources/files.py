@@ -41,12 +41,14 @@ KNOWN = "known are .jsonl .ndjson .csv .txt .md, each also with .gz or .zst, and
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One file. `path` is absolute or a URL, `name` is what it is called in messages; `size` is 0 if nobody tells."""
+    """One file. `path` is absolute or a URL, `name` is what it is called in messages; `size` is 0 if nobody tells.
+    `generated` says that a model wrote what is in it, as far as its dataset card tells."""
 
     path: str
     size: int
     kind: Kind
     name: str
+    generated: bool = False
 
 
 def find_files(patterns: Sequence[str]) -> list[SourceFile]:

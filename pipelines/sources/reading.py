@@ -7,28 +7,36 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from actors.logic.document import BadDocument, Document, DocumentKind
+from cluster.errors import FailureKind
 from pipelines.sources.byte_streams import TROUBLE, open_stream
 from pipelines.sources.csv_rows import csv_record, csv_rows
 from pipelines.sources.files import Kind, SourceFile
 from pipelines.sources.json_lines import Places, is_blank, json_object, read_lines
 from pipelines.sources.parquet_rows import batch_rows, columns_of, open_parquet, values_of
-from pipelines.sources.record import MAX_RECORD, Unreadable, Wanted, as_document, decoded, fault_of, made_of
+from pipelines.sources.record import MAX_RECORD, Unreadable, Wanted, as_document, decoded, fault_of, is_own, made_of
 from pipelines.sources.splits import Split, row_groups
 
 Found = Iterator[Document | BadDocument]
 
 
 def read_split(
-    split: Split, text_field: str, id_field: str | None, max_characters: int, kind: DocumentKind = DocumentKind.TEXT
+    split: Split,
+    text_field: str,
+    id_field: str | None,
+    max_characters: int,
+    kind: DocumentKind = DocumentKind.TEXT,
+    refuse_generated: bool = False,
 ) -> Found:
     """The documents of a piece in their order, each as soon as it is read; what cannot be read stands in its place.
 
     The source of a document is file, file:line or file#row. In a range that does not begin its file it is file@byte,
-    since lines before it were not counted; those before a bad one are.
+    since lines before it were not counted; those before a bad one are. A document that is known to be generated says
+    so, or is a bad one where such are refused.
     """
-    wanted = Wanted(text_field, id_field, max_characters, kind)
+    wanted = Wanted(text_field, id_field, max_characters, kind, refuse_generated)
     for file in split.files:
         yield from _read_file(file, split, wanted)
 
@@ -37,11 +45,19 @@ def _read_file(file: SourceFile, split: Split, wanted: Wanted) -> Found:
     last = ""
     try:
         for found in _READERS[file.kind](file, split, wanted):
-            yield found
+            yield _as_generated(found, wanted) if file.generated else found
             last = found.source
     except TROUBLE as error:
         where = f"after {last} the file" if last else "the file"
         yield Unreadable(f"{where} cannot be read: {error}").at(file.name)
+
+
+def _as_generated(found: Document | BadDocument, wanted: Wanted) -> Document | BadDocument:
+    if isinstance(found, BadDocument):
+        return found
+    if wanted.refuse_generated:
+        return BadDocument(found.source, FailureKind.GENERATED, "a model wrote this document")
+    return replace(found, generated=True)
 
 
 def _read_jsonl(file: SourceFile, split: Split, wanted: Wanted) -> Found:
@@ -51,7 +67,9 @@ def _read_jsonl(file: SourceFile, split: Split, wanted: Wanted) -> Found:
             if is_blank(line):
                 continue
             try:
-                found = as_document(json_object(line), places.cheap(at, number), wanted)
+                record = json_object(line)
+                found = as_document(record, places.cheap(at, number), wanted)
+                found = _as_generated(found, wanted) if is_own(record) else found
             except Unreadable as trouble:
                 found = trouble.at("")
             if isinstance(found, BadDocument):
@@ -68,17 +86,21 @@ def _read_csv(file: SourceFile, split: Split, wanted: Wanted) -> Found:
         if isinstance(header, csv.Error) or (fault := fault_of(dict.fromkeys(header, ""), wanted)):
             yield Unreadable(f"not CSV: {header}" if isinstance(header, csv.Error) else fault).at(file.name)
             return
+        own = is_own(header)
         for number, cells in enumerate(rows):
             source = f"{file.name}#{number}"
             try:
-                yield as_document(csv_record(header, cells), source, wanted)
+                found = as_document(csv_record(header, cells), source, wanted)
+                yield _as_generated(found, wanted) if own else found
             except Unreadable as trouble:
                 yield trouble.at(source)
 
 
 def _read_parquet(file: SourceFile, split: Split, wanted: Wanted) -> Found:
     with open_parquet(file) as parquet:
-        if fault := fault_of(columns_of(parquet), wanted):
+        columns = columns_of(parquet)
+        own = is_own(columns)
+        if fault := fault_of(columns, wanted):
             if not split.begin:  # once is enough
                 yield Unreadable(fault).at(file.name)
             return
@@ -90,7 +112,8 @@ def _read_parquet(file: SourceFile, split: Split, wanted: Wanted) -> Found:
                 source = f"{file.name}#{row}"
                 row += 1
                 try:
-                    yield as_document(dict(zip(names, values, strict=True)), source, wanted)
+                    found = as_document(dict(zip(names, values, strict=True)), source, wanted)
+                    yield _as_generated(found, wanted) if own else found
                 except Unreadable as trouble:
                     yield trouble.at(source)
 

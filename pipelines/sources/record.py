@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from actors.logic.document import BadDocument, Document, DocumentKind, document, given_persona
@@ -19,6 +19,7 @@ class Wanted:
     id_field: str | None
     max_characters: int
     kind: DocumentKind = DocumentKind.TEXT
+    refuse_generated: bool = False
 
 
 class Unreadable(Exception):
@@ -54,6 +55,24 @@ def _given_id(record: Mapping[str, object], id_field: str | None) -> str | None:
     if given is None or isinstance(given, (bool, list, dict, UnicodeDecodeError)) or not str(given).strip():
         raise Unreadable(f"field {id_field!r} holds {held_by(given) or 'a blank text'}, which is no id")
     return str(given)
+
+
+_OWN = tuple(
+    map(
+        frozenset,
+        (
+            ["persona_id", "persona_generation_depth"],  # conversations
+            ["persona_id", "parent_id", "relation"],  # personas, admitted or rejected
+            ["bio_id", "traits_said"],
+            ["messages", "persona"],
+        ),
+    )
+)
+
+
+def is_own(fields: Collection[str]) -> bool:
+    """Whether a record with these fields is one that populace wrote."""
+    return any(own.issubset(fields) for own in _OWN)
 
 
 def fault_of(columns: Mapping[str, str], wanted: Wanted) -> str:

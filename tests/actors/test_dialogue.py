@@ -322,3 +322,20 @@ def test_another_seed_document_lap_or_number_has_another_id():
     }
     assert len(ids) == 5
     assert conversation_id(0, "d", 1, 11) != conversation_id(0, "d", 11, 1)
+
+
+def test_the_prompts_of_both_speakers_are_known_by_what_they_are_made_of():
+    shas = DIALOGUE.prompt_shas()
+    assert all(len(one) == 12 for one in shas.values())
+    assert replace(DIALOGUE, persona="Another", document="Another.", seed=8, max_turns=9).prompt_shas() == shas
+    for speaker, other in (
+        ("correspondent", replace(DIALOGUE, max_turns=1)),
+        ("correspondent", replace(DIALOGUE, document="")),
+        ("correspondent", replace(DIALOGUE, small_model=True)),
+        ("respondent", replace(DIALOGUE, context=Context.NONE)),
+        ("respondent", replace(DIALOGUE, respondent_prompt="You answer in two.")),
+    ):
+        found = other.prompt_shas()
+        assert [name for name in shas if found[name] != shas[name]] == [speaker]
+    small = replace(DIALOGUE, small_model=True)
+    assert len({one.prompt_shas()["correspondent"] for one in (small, replace(small, document=""))}) == 2

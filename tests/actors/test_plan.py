@@ -2,12 +2,14 @@ from collections import Counter
 from dataclasses import replace
 from itertools import product
 
+import numpy as np
 import pytest
 
 from actors.logic.dialogue import Context, Dialogue
+from actors.logic.dues import Dues, dues, lot
 from actors.logic.persona import Persona
-from actors.logic.plan import DialogueRule, Pool, Unit, dialogues, units
-from actors.logic.sampling import Sampling, share
+from actors.logic.plan import DialogueRule, LapDues, Pool, Unit, dialogues, units
+from actors.logic.sampling import Sampling
 
 RULE = DialogueRule("You help.", 3, Context.DOCUMENT, Sampling.DEPTH_WEIGHTED, seed=7, max_tokens=99)
 
@@ -22,7 +24,12 @@ def pools_of(part: str, documents: int, personas: int = 6) -> list[Pool]:
     """Documents of a part, each with this many personas, the first two of them of the seed layer."""
     names = [f"{part}/{number}" for number in range(documents)]
     return [
-        Pool(name, f"text of {name}", [persona(name, number, int(number >= 2)) for number in range(personas)])
+        Pool(
+            name,
+            f"text of {name}",
+            [persona(name, number, int(number >= 2)) for number in range(personas)],
+            densities=[1 + 9 * (number % 2) for number in range(personas)],
+        )
         for name in names
     ]
 
@@ -31,18 +38,24 @@ class Corpus:
     """Parts with so many documents each."""
 
     def __init__(self, *counts: int, personas: int = 6) -> None:
-        self.parts = [(f"p{number}", count) for number, count in enumerate(counts)]
-        self.pools = {name: pools_of(name, count, personas) for name, count in self.parts}
+        self.parts = [f"p{number}" for number in range(len(counts))]
+        self.pools = {name: pools_of(name, count, personas) for name, count in zip(self.parts, counts, strict=True)}
+
+    def units(self, laps: list[int], unit_rows: int, seed: int = RULE.seed) -> list[Unit]:
+        """The units of the last of the laps."""
+        lots = [np.array([lot(seed, pool.document_id) for pool in self.pools[name]], np.uint64) for name in self.parts]
+        before, through = (dues(sum(some), len(self.documents), lambda: lots) for some in (laps[:-1], laps))
+        owed = [through.of_all(some) - before.of_all(some) for some in lots]
+        return list(units(list(zip(self.parts, owed, strict=True)), LapDues(len(laps) - 1, before, through), unit_rows))
 
     def lap(self, laps: list[int], unit_rows: int, rule: DialogueRule = RULE) -> list[Dialogue]:
         """All dialogues of the last of the laps."""
-        return [
-            one for unit in units(self.parts, laps, unit_rows) for one in dialogues(unit, self.pools[unit.part], rule)
-        ]
+        cut = self.units(laps, unit_rows, rule.seed)
+        return [one for unit in cut for one in dialogues(unit, self.pools[unit.part], rule)]
 
     @property
     def documents(self) -> list[str]:
-        return [pool.document_id for name, _ in self.parts for pool in self.pools[name]]
+        return [pool.document_id for name in self.parts for pool in self.pools[name]]
 
 
 SHAPES = list(product([(1,), (3,), (5, 1, 4), (1, 1, 1, 1), (40, 2)], [1, 7, 12, 97], [1, 5, 100]))
@@ -54,14 +67,14 @@ def test_a_lap_is_exactly_its_rows_each_once_and_every_document_gives_its_share(
     made = corpus.lap([rows], unit_rows)
     assert len(made) == len({one.conversation_id for one in made}) == rows
     given = Counter(one.document_id for one in made)
-    documents = corpus.documents
-    assert [given[name] for name in documents] == [share(rows, at, len(documents)) for at in range(len(documents))]
+    shares = [given[name] for name in corpus.documents]
+    assert sum(shares) == rows and max(shares) - min(shares) <= 1
 
 
 @pytest.mark.parametrize(("counts", "rows", "unit_rows"), SHAPES)
 def test_units_have_names_of_their_own_and_no_more_rows_than_allowed(counts, rows, unit_rows):
     corpus = Corpus(*counts)
-    made = list(units(corpus.parts, [rows], unit_rows))
+    made = corpus.units([rows], unit_rows)
     assert len({unit.name for unit in made}) == len(made)
     for unit in made:
         assert 0 < unit.stop - unit.start <= unit_rows
@@ -73,7 +86,7 @@ def test_no_dialogue_of_a_later_lap_is_one_of_an_earlier():
     laps = [corpus.lap([60, 13, 2][:count], 7) for count in (1, 2, 3)]
     assert [len(lap) for lap in laps] == [60, 13, 2]
     assert len({one.conversation_id for lap in laps for one in lap}) == 75
-    names = [unit.name for count in (1, 2, 3) for unit in units(corpus.parts, [60, 13, 2][:count], 7)]
+    names = [unit.name for count in (1, 2, 3) for unit in corpus.units([60, 13, 2][:count], 7)]
     assert len(set(names)) == len(names)
 
 
@@ -88,11 +101,24 @@ def test_the_dialogues_do_not_depend_on_how_they_are_cut():
 
 def test_a_unit_can_be_planned_without_the_others():
     corpus = Corpus(5, 1, 4)
-    alone = list(units(corpus.parts, [97], 10))[3]
+    alone = corpus.units([97], 10)[3]
     everything = corpus.lap([97], 10)
     assert dialogues(alone, corpus.pools[alone.part], RULE) == [
         one for one in everything if one in dialogues(alone, corpus.pools[alone.part], RULE)
     ]
+
+
+@pytest.mark.parametrize("sampling", Sampling)
+@pytest.mark.parametrize("rows", [12, 97])
+def test_nor_do_they_by_any_sampling(sampling, rows):
+    corpus, rule = Corpus(5, 1, 4), replace(RULE, sampling=sampling)
+    assert corpus.lap([rows], 3, rule) == corpus.lap([rows], 1000, rule)
+
+
+def test_by_coverage_those_among_few_of_their_kind_are_heard_more():
+    made = Corpus(2).lap([600], 10, replace(RULE, sampling=Sampling.COVERAGE))
+    heard = Counter(int(one.persona_id[-1]) % 2 for one in made)
+    assert heard[0] / heard[1] == pytest.approx(10, rel=0.1)
 
 
 def test_another_seed_plans_other_dialogues():
@@ -147,16 +173,36 @@ def test_fewer_rows_than_documents_leave_some_without():
     assert len({one.document_id for one in made}) == 7
 
 
-def test_without_parts_or_rows_there_is_nothing_to_do():
-    assert list(units([], [10], 5)) == []
-    assert list(units([("p0", 3)], [0], 5)) == []
+def test_the_dialogues_do_not_depend_on_the_parts_that_the_documents_lie_in():
+    one, other = Corpus(10), Corpus(3, 4, 3)
+    pools = [pool for name in one.parts for pool in one.pools[name]]
+    for name, some in zip(other.parts, (pools[7:], pools[:4], pools[4:7]), strict=True):
+        other.pools[name] = some
+    for laps in ([57], [57, 8], [57, 8, 3]):
+        found = [sorted(made.lap(laps, 6), key=lambda made: made.conversation_id) for made in (one, other)]
+        assert found[0] == found[1]
+
+
+def test_after_any_lap_no_document_has_two_more_than_another():
+    corpus, laps, given = Corpus(5, 1, 4), [], Counter()
+    for rows in (13, 4, 1, 1, 22, 6, 3, 50):
+        laps.append(rows)
+        given.update(one.document_id for one in corpus.lap(laps, 7))
+        shares = [given[name] for name in corpus.documents]
+        assert sum(shares) == sum(laps) and max(shares) - min(shares) <= 1
+
+
+def test_a_part_that_owes_nothing_has_no_unit():
+    nothing = LapDues(0, Dues(), Dues())
+    assert list(units([], nothing, 5)) == list(units([("p0", 0)], nothing, 5)) == []
 
 
 def test_a_unit_names_its_place_in_the_run():
-    made = list(units([("a", 2), ("b", 3)], [4, 10], 3))
-    assert made[0] == Unit("1-a-0000", "a", 0, 5, (4, 10), 0, 3)
-    assert [(unit.name, unit.first_document, unit.start, unit.stop) for unit in made[1:]] == [
-        ("1-a-0001", 0, 3, 4),
-        ("1-b-0000", 2, 0, 3),
-        ("1-b-0001", 2, 3, 6),
+    owed = LapDues(1, Dues(1), Dues(3))
+    made = list(units([("a", 4), ("b", 6)], owed, 3))
+    assert made[0] == Unit("1-a-0000", "a", owed, 0, 3)
+    assert [(unit.name, unit.start, unit.stop) for unit in made[1:]] == [
+        ("1-a-0001", 3, 4),
+        ("1-b-0000", 0, 3),
+        ("1-b-0001", 3, 6),
     ]

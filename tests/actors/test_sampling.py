@@ -5,9 +5,9 @@ from math import ceil, floor
 
 import pytest
 
-from actors.logic.sampling import Sampling, derived_rng, draw, share, weights
+from actors.logic.sampling import Sampling, derived_rng, draw, weights
 
-WEIGHTED, UNIFORM = Sampling.DEPTH_WEIGHTED, Sampling.UNIFORM
+WEIGHTED, UNIFORM, COVERAGE = Sampling.DEPTH_WEIGHTED, Sampling.UNIFORM, Sampling.COVERAGE
 
 
 def pool(*layers: int) -> list[int]:
@@ -19,17 +19,9 @@ def layers_of(depths, picks):
     return Counter(depths[pick] for pick in picks)
 
 
-@pytest.mark.parametrize("total", [0, 1, 2, 7, 64, 1000, 99_991])
-@pytest.mark.parametrize("parts", [1, 2, 3, 7, 100, 1009])
-def test_the_shares_add_up_to_the_total_and_differ_by_one_at_most(total, parts):
-    shares = [share(total, index, parts) for index in range(parts)]
-    assert sum(shares) == total
-    assert max(shares) - min(shares) <= 1
-
-
-def test_few_rows_are_spread_over_all_documents_and_not_over_the_first():
-    owing = [index for index in range(100) if share(4, index, 100)]
-    assert [after - before for before, after in pairwise(owing)] == [25, 25, 25]
+def crowded(depths):
+    """Densities of a pool: of every four three are of a kind with many others."""
+    return [4096 if at % 4 else 16 for at in range(len(depths))]
 
 
 def test_within_the_pool_the_shallowest_speak_once_each_and_in_pool_order():
@@ -58,7 +50,7 @@ def test_an_empty_pool_gives_nobody(sampling):
 @pytest.mark.parametrize("rows", [1, 6, 7, 8, 9, 50])
 def test_exactly_the_rows_that_were_asked_for_are_drawn(sampling, rows):
     for seed in range(50):
-        picks = draw(pool(2, 5), rows, sampling, random.Random(seed))
+        picks = draw(pool(2, 5), rows, sampling, random.Random(seed), densities=crowded(pool(2, 5)))
         assert len(picks) == rows
         assert all(0 <= pick < 7 for pick in picks)
 
@@ -92,6 +84,9 @@ def test_uniform_leaves_out_those_who_spoke_before_whatever_the_size_of_the_pool
         ((5, 25, 125, 625, 3125), {0: 5 / 15, 1: 4 / 15, 2: 3 / 15, 3: 2 / 15, 4: 1 / 15}),
         ((5, 0, 125), {0: 3 / 4, 2: 1 / 4}),
         ((7,), {0: 1.0}),
+        ((5, 25), {0: 2 / 3, 1: 1 / 3}),
+        ((0, 0, 9), {2: 1.0}),
+        ((1, 1, 1, 1, 1, 1, 1), {depth: (7 - depth) / 28 for depth in range(7)}),
     ],
 )
 def test_reuse_gives_each_layer_its_mass_whatever_its_size(layers, mass):
@@ -113,9 +108,10 @@ def test_the_weights_add_up_to_one_and_fall_with_the_depth():
 @pytest.mark.parametrize(("layers", "rows"), [((5, 25), 31), ((5, 25), 100), ((3, 1, 40), 77), ((5, 0, 125), 999)])
 def test_everyone_comes_floor_or_ceil_of_what_is_expected(sampling, layers, rows):
     depths = pool(*layers)
-    expected = [weight * rows for weight in weights(depths, sampling)]
+    densities = crowded(depths)
+    expected = [weight * rows for weight in weights(depths, sampling, densities)]
     for seed in range(40):
-        counts = Counter(draw(depths, rows, sampling, random.Random(seed)))
+        counts = Counter(draw(depths, rows, sampling, random.Random(seed), densities=densities))
         for index, times in enumerate(expected):
             assert floor(times - 1e-9) <= counts[index] <= ceil(times + 1e-9)
 
@@ -176,3 +172,62 @@ def test_the_global_generator_is_neither_read_nor_moved():
     state = random.getstate()
     draw(pool(5, 25), 90, WEIGHTED, derived_rng(0, "document"))
     assert random.getstate() == state
+
+
+# --- rare and common people
+
+
+def test_of_kinds_of_people_each_is_heard_as_often_however_many_it_has():
+    kinds = ["common"] * 900 + ["usual"] * 90 + ["rare"] * 10
+    densities = [Counter(kinds)[kind] for kind in kinds]
+    heard = Counter(kinds[pick] for pick in draw([0] * 1000, 3000, COVERAGE, random.Random(1), densities=densities))
+    assert heard == {"common": 1000, "usual": 1000, "rare": 1000}
+    uniform = Counter(kinds[pick] for pick in draw([0] * 1000, 3000, UNIFORM, random.Random(1)))
+    assert uniform == {"common": 2700, "usual": 270, "rare": 30}
+
+
+def test_within_the_pool_the_first_to_speak_is_of_each_kind_as_often():
+    densities = [90] * 90 + [10] * 10
+    first = [draw([0] * 100, 1, COVERAGE, derived_rng(seed, "d"), densities=densities)[0] for seed in range(4000)]
+    assert sum(pick >= 90 for pick in first) == pytest.approx(2000, abs=150)
+
+
+def test_within_the_pool_coverage_has_everyone_speak_once():
+    depths = pool(5, 15)
+    for rows in (1, 7, 20):
+        picks = draw(depths, rows, COVERAGE, random.Random(2), densities=crowded(depths))
+        assert len(set(picks)) == rows
+
+
+def test_coverage_leaves_out_those_who_spoke_before():
+    depths = pool(5, 15)
+    before = draw(depths, 6, COVERAGE, derived_rng(0, "document"), densities=crowded(depths))
+    after = draw(depths, 14, COVERAGE, derived_rng(0, "document"), already=6, densities=crowded(depths))
+    assert sorted(before + after) == list(range(20))
+
+
+# --- some of the rows
+
+
+@pytest.mark.parametrize("sampling", Sampling)
+@pytest.mark.parametrize("rows", [1, 2, 3, 25, 30, 31, 100, 997])
+def test_some_rows_asked_for_alone_are_those_of_the_whole(sampling, rows):
+    depths = pool(5, 25)
+    whole, *parts = (
+        draw(depths, rows, sampling, derived_rng(4, "document"), densities=crowded(depths), wanted=wanted)
+        for wanted in (None, *(range(start, min(rows, start + 7)) for start in range(0, rows, 7)))
+    )
+    assert [pick for part in parts for pick in part] == whole
+
+
+@pytest.mark.parametrize("sampling", Sampling)
+def test_any_stretch_of_many_rows_is_spread_as_the_whole(sampling):
+    depths = pool(5, 25, 125)
+    densities = crowded(depths)
+    expected = weights(depths, sampling, densities)
+    for start in (0, 4321, 90_000):
+        picks = draw(depths, 100_000, sampling, random.Random(5), densities=densities, wanted=range(start, start + 900))
+        mass = Counter((depths[pick], densities[pick]) for pick in picks)
+        for group in set(zip(depths, densities, strict=True)):
+            members = [at for at in range(len(depths)) if (depths[at], densities[at]) == group]
+            assert mass[group] / 900 == pytest.approx(sum(expected[at] for at in members), abs=0.02)

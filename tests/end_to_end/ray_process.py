@@ -41,11 +41,11 @@ class RayProcess:
     started it, or when it is stopped.
     """
 
-    def __init__(self, surroundings: Mapping[str, str]) -> None:
+    def __init__(self, surroundings: Mapping[str, str], cpus: int = CPUS) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="ray-of-tests-", dir="/tmp"))
         command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block"]
         command += ["--include-dashboard=false", f"--temp-dir={self.folder}"]
-        command += [f"--num-cpus={CPUS}", f"--object-store-memory={OBJECT_STORE_BYTES}"]
+        command += [f"--num-cpus={cpus}", f"--object-store-memory={OBJECT_STORE_BYTES}"]
         command += [f"--{name}=0" for name in _ANY_PORT]
         with self._out.open("wb") as out:
             self._process = subprocess.Popen(

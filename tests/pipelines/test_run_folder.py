@@ -366,6 +366,8 @@ def test_fresh_removes_what_every_shard_admitted(folder):
         (folder / place).mkdir(parents=True, exist_ok=True)
         for name in ("log-00001.arrows", "segment-00000.arrow", "index-1-2-3.faiss", ".index.faiss.tmp"):
             (folder / place / name).write_bytes(b"x")
+        (folder / place / "density").mkdir()
+        (folder / place / "density" / "000001-1.run").write_bytes(b"x")
     with open_run(settings(folder), "populace run", fresh=True):
         assert not (folder / "dedup").exists()
 

@@ -217,6 +217,7 @@ def test_a_value_out_of_its_range_names_the_key_the_range_and_the_value(override
     [
         ("personas.granularity=medum", "must be 'coarse', 'medium' or 'fine', got 'medum'; did you mean medium?"),
         ("conversations.sampling=unifrom", "got 'unifrom'; did you mean uniform?"),
+        ("conversations.sampling=covrage", "got 'covrage'; did you mean coverage?"),
         ("personas.dedup.scope=corpsu", "must be 'corpus', 'document' or 'none', got 'corpsu'; did you mean corpus?"),
         ("llm.roles.persna=x", "'judge', got 'persna'; did you mean persona?"),
     ],
@@ -224,6 +225,13 @@ def test_a_value_out_of_its_range_names_the_key_the_range_and_the_value(override
 def test_a_value_that_is_none_of_the_known_names_the_nearest(override, said):
     assert refusal(override).startswith(override.partition("=")[0])
     assert refusal(override).endswith(said)
+
+
+@pytest.mark.parametrize("scope", ["document", "none"])
+def test_coverage_is_refused_where_no_vectors_of_the_corpus_are_kept(scope):
+    said = refusal("conversations.sampling=coverage", f"personas.dedup.scope={scope}")
+    assert said.startswith(f"conversations.sampling is coverage, but personas.dedup.scope is {scope}")
+    assert settings("conversations.sampling=coverage").conversations.sampling is Sampling.COVERAGE
 
 
 EMBEDS = {"base_url": "http://h/v1/", "model": "e", "keys": ["env:EMBEDDING_KEY"]}
