@@ -233,7 +233,7 @@ class Shard:
             found += [answer.neighbours for answer in answers]
             waits = [answer.blocker for answer in answers if answer.blocker] + mine.challengers
             mine.challengers = []
-            await asyncio.gather(*(self._peers[one.shard].settled(one) for one in waits))
+            await asyncio.gather(own, *(self._peers[one.shard].settled(one) for one in waits))
             ask = {one.shard for one in [*waits, *mine.challengers]}
         return functools.reduce(nearer, found, await own)
 

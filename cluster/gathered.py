@@ -50,12 +50,12 @@ class Gathered(Generic[Item, Answer]):
 
     async def _answer(self, taken: Sequence[tuple[Item, asyncio.Future[Answer]]]) -> None:
         try:
-            answers = await self._ask([item for item, _ in taken])
+            answers = list(zip(taken, await self._ask([item for item, _ in taken]), strict=True))
         except Exception as error:
             for _, waiting in taken:
                 if not waiting.done():
                     waiting.set_exception(error)
             return
-        for (_, waiting), answer in zip(taken, answers, strict=True):
+        for (_, waiting), answer in answers:
             if not waiting.done():
                 waiting.set_result(answer)

@@ -14,7 +14,7 @@ from typing import Any
 from cluster.errors import UserError
 from cluster.files import write_atomically
 
-VERSION = 1
+VERSION = 2
 _SAVE_EVERY_S = 1.0
 
 

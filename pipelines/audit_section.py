@@ -18,6 +18,8 @@ _CANNOT_SEE = (
     "Names are not read as a gender or a country, jobs not as a schooling or a gender; young, middle-aged, elderly and "
     "retired are no age; where somebody was born or was trained is no region.",
     "A job that the lexicon lacks is not said; one title stands for each persona, its first.",
+    "Intervals and verdicts take personas as independent; those of one document are not, so with few documents they "
+    "are too narrow.",
     "Income, class, religion, ethnicity, disability, sexuality and politics are not looked at, nor are three groups at "
     "once unless a reference tells of them.",
 )

@@ -3,6 +3,7 @@ with. Knows no Ray."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
 import uuid
@@ -120,6 +121,9 @@ def lasting(settings: Settings) -> dict[str, Any]:
         flat.pop(grows, None)
     for answers in ("bios.models", "bios.variables"):  # as the models of endpoints; what variables say is compared
         flat.pop(answers, None)
+    for template in ("personas.prompts.text", "personas.prompts.persona", "bios.prompt"):
+        if flat.get(template):
+            flat[template] = f"{flat[template]} ({_content_digest(Path(flat[template]))})"
     del flat["personas.dedup.backend"]  # makes the same vectors
     del flat["personas.baseline"]  # what the run is held against
     if flat["documents.generated"] == "warn":  # which differs in words alone
@@ -128,6 +132,14 @@ def lasting(settings: Settings) -> dict[str, Any]:
     flat = {name: value for name, value in flat.items() if not name.startswith("personas.dedup.endpoint.")}
     flat["personas.dedup.endpoint"] = f"{endpoint.model} at {endpoint.base_url}" if endpoint else None
     return flat
+
+
+def _content_digest(path: Path) -> str:
+    """Twelve hex digits; one who cannot read it is told of it where it is used."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    except OSError:
+        return "unreadable"
 
 
 def _flatten(prefix: str, values: dict[str, Any], flat: dict[str, Any]) -> None:

@@ -6,21 +6,19 @@ Knows neither callers nor services: calls and admissions are awaited through the
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from actors.logic.filters import Fault, Filters
-from actors.logic.near_duplicates import Candidate, Verdict
+from actors.logic.near_duplicates import Candidate, Reason, Verdict
 from actors.logic.persona import Found, Granularity, Persona, Rejection, persona_id
 from actors.logic.persona_call import PLAIN, PersonaAnswer, PersonaCall, Wording
 from cluster.errors import FailureKind
 from cluster.program import Done, Failed, Halted, Outcome
 
 GIVEN = "given"  # the relation of a persona that was not found but came with the documents
-
-_MENDED = (FailureKind.MALFORMED, FailureKind.EMPTY, FailureKind.TRUNCATED, FailureKind.TOO_FEW)  # by asking again
 
 Ask = Callable[[PersonaCall], Awaitable[Outcome]]
 Admit = Callable[[Sequence[Candidate]], Awaitable[list[Verdict]]]
@@ -30,8 +28,8 @@ Admit = Callable[[Sequence[Candidate]], Awaitable[list[Verdict]]]
 class GrowthRule:
     """How every document's tree is grown; the same for the whole run.
 
-    A document that is `given` as a persona is itself the seed layer; no model is asked about it before layer 1. What
-    `filters` and near-duplicates take from a parent's `per_call` children is asked for again, `refills` times at most.
+    A document that is `given` as a persona is itself the seed layer; no model is asked about it before layer 1. Whom
+    filters and near-duplicates take from a parent's `per_call` children is asked for again, `refills` times at most.
     """
 
     depth: int
@@ -91,27 +89,35 @@ async def grow(
             survivors = await layer.given(text)
         else:
             survivors = await layer.grow(depth, parents)
-        if tree.halted or not survivors:
+        if tree.halted or not survivors or depth == rule.depth:
             break
-        parents = [_Parent(one.persona_id, one.text, rule.per_call, _kin(one, survivors)) for one in survivors]
+        parents = _parents(survivors, rule.per_call)
     return tree
 
 
 @dataclass(slots=True)
 class _Parent:
-    """Who is asked about: a document (no id) or a persona. `said` are the people whom a model is not to name again."""
+    """Who is asked about: a document (no id) or a persona. `said` are the people whom a model is not to name again,
+    `children` the ids of those whom it did."""
 
     persona_id: str | None
     text: str
     owed: int
     said: list[str] = field(default_factory=list)
+    children: set[str] = field(default_factory=set)
     failure: Failure | None = None
-    is_lost: bool = False
+    is_lost: bool = False  # three tries were all that there are
 
 
-def _kin(persona: Persona, layer: Sequence[Persona]) -> list[str]:
-    """The siblings of a persona."""
-    return [one.text for one in layer if one.parent_id == persona.parent_id and one is not persona]
+def _parents(layer: Sequence[Persona], owed: int) -> list[_Parent]:
+    """Those of a layer as parents of the next, each with its siblings named."""
+    families: defaultdict[str | None, list[Persona]] = defaultdict(list)
+    for one in layer:
+        families[one.parent_id].append(one)
+    return [
+        _Parent(one.persona_id, one.text, owed, [kin.text for kin in families[one.parent_id] if kin is not one])
+        for one in layer
+    ]
 
 
 @dataclass(slots=True)
@@ -195,20 +201,24 @@ class _Layer:
                 self.tree.halted = reason
             case Failed(kind, message, attempts):
                 parent.failure = Failure(call.item_id, "personas", kind, message, attempts)
-                parent.is_lost = kind not in _MENDED
+                parent.is_lost = True
             case Done(PersonaAnswer() as answer):
                 short = Failure(call.item_id, "personas", FailureKind.TOO_FEW, answer.shortfall, answer.tries)
-                parent.failure = short if answer.shortfall else None
+                parent.failure, parent.is_lost = (short, True) if answer.shortfall else (None, False)
                 parent.said += [one.text for one in answer.found]
-                return self._fit(call, answer)
+                return self._fit(parent, call, answer)
         return []
 
-    def _fit(self, call: PersonaCall, answer: PersonaAnswer) -> list[Persona]:
+    def _fit(self, parent: _Parent, call: PersonaCall, answer: PersonaAnswer) -> list[Persona]:
         grounds, fit = self.filters.grounds(call.text), []
         for found in answer.unfit:
             if Fault.LENGTH in self.rule.filters:
                 self.tree.rejected.append(Rejection(self._persona(call, answer, found), Fault.LENGTH, None, None))
         for one in (self._persona(call, answer, found) for found in answer.found):
+            if one.persona_id in parent.children:
+                self.tree.rejected.append(Rejection(one, Reason.EXACT, one.persona_id, 1.0))
+                continue
+            parent.children.add(one.persona_id)
             if fault := self.filters.fault(one.text, grounds):
                 self.tree.rejected.append(Rejection(one, fault, None, None))
             else:

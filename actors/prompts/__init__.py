@@ -54,6 +54,11 @@ def own(name: str, text: str, required: Iterable[str], allowed: Iterable[str]) -
         raise UserError(
             f"prompt {name} has {_braced(unknown)}, but the fields are {_braced(known)}; double braces that are literal"
         )
+    if any(spec or conversion for _, field, spec, conversion in Formatter().parse(prompt.text) if field is not None):
+        raise UserError(f"prompt {name} formats a field; write {{name}} alone, and double braces that are literal")
+    parts = len(prompt.text.split(_DIVIDER))
+    if parts > 1 and parts % 2:
+        raise UserError(f"prompt {name} ends with an assistant's turn: it is a system text, then user and assistant")
     if missing := set(required) - prompt.fields:
         raise UserError(f"prompt {name} lacks {_braced(missing)}, without which it says nothing of whom it is about")
     return prompt

@@ -61,6 +61,7 @@ class Laps:
         self.view.begin("bios", "bios_done", made, self.asked)
         if (rows := self.asked - sum(lap.rows for lap in manifest.bio_laps)) > 0:
             manifest.bio_laps.append(Lap(rows, max(_UNIT_ROWS[0], min(_UNIT_ROWS[1], -(-rows // _UNITS)))))
+            manifest.bios.done = False
             manifest.save()
         for _ in range(_ROUNDS):
             before, work = self._made, list(_owed(manifest))

@@ -22,11 +22,12 @@ _CARD_BYTES = 64 << 10
 
 def marked(files: Sequence[SourceFile]) -> list[SourceFile]:
     """The files, those `generated` of which a dataset card says so: a README.md beside them, or up to three folders
-    above, as the Hugging Face hub has them. Those with a web address have no folder to look in."""
+    above, as the Hugging Face hub has them. Those with a web address have no folder to look in. The card of a run's own
+    folder says nothing of what else lies there: what populace makes is known by its columns."""
 
     @cache
     def tagged(folder: str) -> bool:
-        return _says_synthetic(f"{folder}/README.md")
+        return _says_synthetic(f"{folder}/README.md") and not _is_run(folder)
 
     def mark(file: SourceFile) -> SourceFile:
         generated = not is_http(file.path) and any(map(tagged, _folders(file.path)))
@@ -84,12 +85,20 @@ def _says_synthetic(card: str) -> bool:
         return False
     try:
         header = yaml.safe_load(rest.partition("\n---")[0])
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         return False
     if not isinstance(header, dict):
         return False
     creators = header.get("language_creators")
     return not _TAGS.isdisjoint(_words(header.get("tags"))) or "machine-generated" in _words(creators)
+
+
+def _is_run(folder: str) -> bool:
+    try:
+        with open_stream(f"{folder}/manifest.json") as stream:
+            return b'"run_id"' in stream.read(_CARD_BYTES)
+    except TROUBLE:
+        return False
 
 
 def _words(value: object) -> set[str]:

@@ -32,6 +32,12 @@ def fault(text: str, document: str = DOCUMENT, chosen=ALL, granularity=Granulari
         "A clerk at the ferry office who books cars the day before they sail, from 2019 to 2024 alone",
         "A man from a group of islands in the north who came for the hospital",
         "The harbour master's daughter, 19, who wants to leave the island",
+        "Group fitness instructor who teaches at the harbour in the evening",
+        "People operations manager at a bank who takes the ferry to work",
+        "42 years old teacher from Ohio who visits the island each May",
+        "A 45-year-old nurse in Ohio. A mother of three with a love for gardening and ferries.",
+        "All-rounder at the harbour who mends nets and sells tickets",
+        "Three decades into her career, a judge in Oban who dreams of the sea",
         "在医院工作的护士，每天晚上学习葡萄牙语，担心房租。",
     ],
 )

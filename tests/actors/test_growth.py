@@ -333,19 +333,27 @@ def test_only_parents_who_are_short_of_children_are_asked_about_again():
     assert len(tree.personas) == 6 and tree.wanted == {0: 2, 1: 4}
 
 
-@pytest.mark.parametrize(
-    ("kind", "calls"), [(FailureKind.MALFORMED, 2), (FailureKind.EXHAUSTED, 1), (FailureKind.FILTERED, 1)]
-)
-def test_a_failure_that_asking_may_mend_is_asked_about_again_and_forgotten_when_mended(kind, calls):
+@pytest.mark.parametrize("outcome", [Failed(FailureKind.MALFORMED, "no list", 3), answered(["a"], "1 of 3 personas")])
+def test_what_three_tries_did_not_bring_is_not_asked_for_again(outcome):
     asked = []
 
     async def ask(call: PersonaCall) -> Outcome:
         asked.append(call)
-        return answered(["a", "b", "c"]) if call.round else Failed(kind, "no list", 3)
+        return outcome
 
     tree = refilled(ask, Admission().admit, 1)
-    assert len(asked) == calls
-    assert (len(tree.personas), len(tree.failures)) == ((3, 0) if calls == 2 else (0, 1))
+    assert (len(asked), len(tree.failures)) == (1, 1)
+
+
+def test_a_child_that_is_named_twice_is_one_row_and_is_still_owed():
+    async def ask(call: PersonaCall) -> Outcome:
+        return answered(["a man", "a woman", "a child"][: call.per_call])
+
+    tree = refilled(ask, Admission("a child").admit, 2, depth=1)
+    ids = [one.persona_id for one in tree.personas]
+    assert len(ids) == len(set(ids))
+    assert texts(tree)[:2] == ["a man", "a woman"]
+    assert {one.reason for one in tree.rejected} == {Reason.EMBEDDING, Reason.EXACT}
 
 
 def test_filtered_ones_are_rejected_by_name_are_never_admitted_and_are_asked_for_again():
@@ -377,7 +385,8 @@ def test_a_rule_is_the_same_after_a_turn_through_json():
 
 def test_a_document_of_which_all_personas_are_refused_says_why_and_what_to_do():
     async def ask(call: PersonaCall) -> Outcome:
-        return answered(["A retired violinist from Leeds who used to play in the old concert hall and is glad of it."])
+        text = "who used to play in the old concert hall of the town and is glad that it is open again"
+        return answered([f"A retired violinist from Leeds {text} in round {call.round}."])
 
     rule = GrowthRule(1, 1, Granularity.MEDIUM, 7, refills=1, filters=("language",))
     text = "Die Fähre zur Insel fährt von Mai bis September viermal am Tag. Autos müssen am Vortag angemeldet werden."

@@ -380,6 +380,9 @@ def test_templates_of_the_users_own_take_the_place_of_ours():
         ("Who reads {txt}?", r"has \{txt\}, but the fields are .*\{text\}.*double braces"),
         ("Who reads this?", r"lacks \{text\}"),
         ("{text} {", "literal brace"),
+        ("{text:d}", "formats a field"),
+        ("{text!r}", "formats a field"),
+        ("one\n---\ntwo\n---\n{text}", "ends with an assistant's turn"),
         ("{text}" + "x" * 20_001, "20,007 characters; 20,000 are the most"),
     ],
 )

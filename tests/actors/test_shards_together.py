@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from geometry import SIZE, groups
 
+from actors.comparison import Marks
 from actors.index import PersonaIndex
-from actors.logic.near_duplicates import Candidate, Reason, Thresholds, form_key
-from actors.shard import Shard
+from actors.logic.near_duplicates import Candidate, Nearest, Reason, Thresholds, form_key
+from actors.shard import Probed, Shard, Ticket
 
 THRESHOLD = 0.9
 
@@ -151,3 +153,41 @@ def test_an_embedder_that_fails_fails_its_own_call_alone():
     first, failed, last = asyncio.run(main())
     assert isinstance(failed, KeyError)
     assert [one.persona_id for one in first + last] == [asked[0].persona_id, asked[1].persona_id]
+
+
+class Slow(PersonaIndex):
+    """An index whose look-ups wait until they may go on."""
+
+    def __init__(self) -> None:
+        super().__init__(SIZE, None, "m")
+        self.may_go_on = threading.Event()
+
+    def nearest(self, vectors):
+        self.may_go_on.wait(10)
+        return super().nearest(vectors)
+
+
+def test_a_lower_ticket_that_comes_while_the_own_look_up_is_under_way_is_waited_for():
+    vectors = groups(1, 1)
+    cluster = Cluster(2, vectors, 0)
+    index, told = Slow(), []
+
+    class Settling:
+        async def probe(self, ticket, marks):
+            return Probed({Reason.EMBEDDING: Nearest(np.full(len(marks), -1, np.float32), [""] * len(marks))})
+
+        async def settled(self, ticket):
+            told.append(ticket)
+
+    shard = Shard(1, Thresholds(THRESHOLD), index, cluster.encode, {0: Settling()}, ThreadPoolExecutor(1))
+
+    async def main():
+        asked = asyncio.create_task(shard.admit([Candidate("0" * 24, "text 0")]))
+        await asyncio.sleep(0.3)  # its peer has answered, its own look-up is under way
+        earlier = asyncio.create_task(shard.probe(Ticket(0, 0), Marks(vectors.astype(np.float32))))
+        await asyncio.sleep(0.1)
+        index.may_go_on.set()
+        await asyncio.gather(asked, earlier)
+
+    asyncio.run(main())
+    assert told == [Ticket(0, 0)]

@@ -391,3 +391,20 @@ def test_no_endpoint_and_no_key_is_written_down(folder, monkeypatch):
     opened(folder)
     text = (folder / "manifest.json").read_text()
     assert KEY not in text and "http://h" not in text
+
+
+def test_a_template_that_is_edited_under_a_run_is_refused_and_before_anything_is_made_taken(folder, tmp_path):
+    template = tmp_path / "own.txt"
+    template.write_text("Who reads {text}?")
+    chosen = f"personas.prompts.text={template}"
+    with open_run(settings(folder, chosen), "populace run") as manifest:
+        manifest.facts["growth"] = {"depth": 2}
+        manifest.save()
+    template.write_text("Who writes {text}?")
+    with open_run(settings(folder, chosen), "populace run") as manifest:
+        assert "growth" not in manifest.facts
+        manifest.personas.parts["a"] = {"documents": 1}
+        manifest.save()
+    template.write_text("Who likes {text}?")
+    with pytest.raises(UserError, match=r"personas.prompts.text was '.*own.txt \(\w{12}\)' when"):
+        opened(folder, chosen)

@@ -122,7 +122,10 @@ def _marginal(name: str, title: str, counts: dict[tuple[str, ...], int], referen
     if not reference:
         return Marginal(name, title, said, [_share(groups, count, said) for groups, count in counts.items()])
     inside = sum(counts.get(groups, 0) for groups in reference.shares)
-    shares = [_held(groups, counts.get(groups, 0), inside, share) for groups, share in reference.shares.items()]
+    several = len(reference.shares)
+    shares = [
+        _held(groups, counts.get(groups, 0), inside, share, several) for groups, share in reference.shares.items()
+    ]
     return Marginal(name, title, said, shares, reference.source, said - inside)
 
 
@@ -130,13 +133,13 @@ def _share(groups: tuple[str, ...], count: int, total: int) -> GroupShare:
     return GroupShare(", ".join(groups), count, count / total if total else 0.0, wilson(count, total))
 
 
-def _held(groups: tuple[str, ...], count: int, total: int, expected: float) -> GroupShare:
-    """The share beside that of the reference."""
-    one = _share(groups, count, total)
+def _held(groups: tuple[str, ...], count: int, total: int, expected: float, several: int) -> GroupShare:
+    """The share beside that of the reference, which tells of `several` groups; the verdict allows for as many looks."""
+    one, wide = _share(groups, count, total), wilson(count, total, several)
     verdict = ""
-    if total and one.bounds.low > expected:
+    if total and wide.low > expected:
         verdict = "over"
-    elif total and one.bounds.high < expected:
+    elif total and wide.high < expected:
         verdict = "under"
     ratio = one.share / expected if expected else None
     return GroupShare(one.group, count, one.share, one.bounds, expected, ratio, verdict)

@@ -26,13 +26,15 @@ class Interval:
     high: float
 
 
-def wilson(count: int, total: int) -> Interval:
-    """Of a share (Wilson 1927): also sound where the count is none or all."""
+def wilson(count: int, total: int, groups: int = 1) -> Interval:
+    """Of a share (Wilson 1927), at 95 %: also sound where the count is none or all. Of so many `groups` that are looked
+    at together, all intervals hold at that level (Bonferroni)."""
     if not total:
         return Interval(0.0, 1.0)
-    share, z2 = count / total, _Z95**2
+    z = NormalDist().inv_cdf(1 - LEVEL / (2 * groups))
+    share, z2 = count / total, z**2
     centre = (share + z2 / (2 * total)) / (1 + z2 / total)
-    half = _Z95 * math.sqrt(share * (1 - share) / total + z2 / (4 * total**2)) / (1 + z2 / total)
+    half = z * math.sqrt(share * (1 - share) / total + z2 / (4 * total**2)) / (1 + z2 / total)
     return Interval(max(0.0, centre - half), min(1.0, centre + half))
 
 
@@ -63,7 +65,7 @@ def association(table: Table, seed: int, pairs: int) -> Association:
     table = _filled(table)
     if min(table.shape) < 2:
         return Association(0.0, Interval(0.0, 0.0), 0.0)
-    generator, total = Generator(PCG64(seed)), round(table.sum())
+    generator, total = Generator(PCG64(seed % 2**64)), round(table.sum())
     shares = table.ravel() / table.sum()
     expected = np.outer(table.sum(axis=1), table.sum(axis=0)).ravel() / table.sum() ** 2
     again = _phi2s(generator.multinomial(total, shares, _DRAWS), table.shape)

@@ -46,14 +46,16 @@ _AI = re.compile(
     re.IGNORECASE,
 )
 _ENUMERATED = re.compile(r"(?:^|\s)\(?1[.):]\s.+\s\(?2[.):]\s|(?:^|\s)[-•*]\s.+\s[-•*]\s", re.DOTALL)
+_KIN = r"(?!(?:[\w'’-]+\s+)?(?:mother|father|parent|grand\w+|native|graduate|fan|lover|member|veteran|believer)\b)"
 _NEXT_PERSON = re.compile(
     r"(?:\.\s+(?:An?|Another|Ein|Eine|Un|Une|Una)|;\s+(?:[Aa]n?|another|eine?|une?|una))\s+"
-    r"(?:[\w'’-]+\s+){1,4}(?:who|in|from|with|der|die|qui|que)\b"
+    rf"{_KIN}(?:[\w'’-]+\s+){{1,4}}(?:who|in|from|with|der|die|qui|que)\b"
 )
 _GROUP = re.compile(
-    r"^(?:people|persons|individuals|those|anyone|everyone|members|groups?|various|several|many|some|all|both"
+    r"^(?:(?:people|persons|individuals)\s+(?:who|whose|in|from|with|of|living|working)|those|anyone|everyone"
+    r"|members of|groups? of|various|several|many|(?:some|all|both)(?!-)"
     r"|a (?:group|team|couple|family|community|pair|range|list|variety) of"
-    r"|(?:two|three|four|five|\d+) (?:\w+ ){0,2}\w+s)\b",
+    r"|(?:two|three|four|five|\d+) (?!years?\b|decades?\b)(?:\w+ ){0,2}\w+s)\b",
     re.IGNORECASE,
 )
 
