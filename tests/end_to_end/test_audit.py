@@ -3,12 +3,14 @@ paid."""
 
 import json
 
+import pytest
 from jobs import KEY, metrics, rows, write_config, write_corpus
 
 ENV = {"POPULACE_TEST_KEY": KEY}
 CENSUS = "occupation,count\nmanagers,50\nprofessionals,50\n"
 
 
+@pytest.mark.slow
 def test_a_run_tells_who_its_personas_are_and_audits_them_once(tmp_path, model_server, shared_ray, run_populace):
     server = model_server(keys=[KEY])
     (tmp_path / "census.csv").write_text(CENSUS)

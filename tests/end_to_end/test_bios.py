@@ -50,6 +50,7 @@ def bios(run: Path) -> list[dict]:
     return [row | {"traits": json.loads(row["traits"])} for row in rows(run, "bios")]
 
 
+@pytest.mark.slow
 def test_a_description_becomes_ten_bios_and_ten_backstories_of_the_traits_that_were_drawn(
     tmp_path, shared_server, config, run_populace
 ):
@@ -98,6 +99,7 @@ def test_a_census_decides_who_is_written_about(tmp_path, shared_server, config, 
     assert server.stats()["requests"] == 400, "nobody asks a model for what the census says"
 
 
+@pytest.mark.slow
 def test_personas_of_a_run_become_bios_of_traits_read_from_them(
     tmp_path, shared_server, config, shared_ray, run_populace
 ):
@@ -115,6 +117,7 @@ def test_personas_of_a_run_become_bios_of_traits_read_from_them(
         assert row["traits"]["who"].split()[0] in personas[row["persona_id"]]
 
 
+@pytest.mark.slow
 def test_people_who_fail_are_asked_for_again_so_that_the_population_stays_as_it_was_drawn(
     tmp_path, shared_server, config, run_populace
 ):
@@ -165,6 +168,7 @@ def test_personas_that_cannot_be_read_are_failures_and_the_others_are_written_ab
     ]
 
 
+@pytest.mark.slow
 def test_a_killed_command_goes_on_and_pays_for_nothing_twice(
     tmp_path, shared_server, config, start_populace, run_populace
 ):
@@ -185,6 +189,7 @@ def test_a_killed_command_goes_on_and_pays_for_nothing_twice(
         assert [row[name] for row in bios(tmp_path / "run")] == [row[name] for row in bios(tmp_path / "undisturbed")]
 
 
+@pytest.mark.slow
 def test_killed_actors_lose_nobody(tmp_path, shared_server, config, start_populace, shared_ray):
     server = shared_server(keys=[KEY], latency=0.05)
     driver = start_populace("bios", config(server, num_of_samples=300), env=ENV)
@@ -205,6 +210,7 @@ def test_a_description_of_a_word_or_of_ten_pages_is_enough(description, tmp_path
     assert len(bios(tmp_path / "run")) == 3
 
 
+@pytest.mark.slow
 def test_variables_that_do_not_fit_together_are_mended_or_end_the_run_with_the_way_out(
     tmp_path, shared_server, config, run_populace
 ):
@@ -232,6 +238,7 @@ def test_what_cannot_be_used_is_refused_in_one_line(tmp_path, shared_server, con
     assert "documents.path names nothing" in refused(run_populace("run", config(server), env=ENV))
 
 
+@pytest.mark.slow
 def test_a_population_that_changed_under_a_run_is_refused(tmp_path, shared_server, config, run_populace):
     server, census = shared_server(keys=[KEY]), tmp_path / "census.csv"
     census.write_text(CENSUS)

@@ -2,11 +2,13 @@
 
 import json
 
+import pytest
 from jobs import KEY, metrics, rows, write_config, write_corpus
 
 ENV = {"POPULACE_TEST_KEY": KEY}
 
 
+@pytest.mark.slow
 def test_a_run_tells_how_diverse_it_is_and_measures_it_once(tmp_path, model_server, shared_ray, run_populace):
     server = model_server(alike=0.3, keys=[KEY])
     corpus, joined = write_corpus(tmp_path, 6), {"address": shared_ray.address}
@@ -58,6 +60,7 @@ def test_a_run_without_vectors_says_what_it_left_out(tmp_path, model_server, sha
     assert found["texts"]["texts"] > 1 and found["nearest"] is None
 
 
+@pytest.mark.slow
 def test_figures_that_cannot_be_measured_do_not_end_the_run(tmp_path, model_server, shared_ray, run_populace):
     server = model_server(keys=[KEY])
     corpus, joined = write_corpus(tmp_path, 3), {"address": shared_ray.address}

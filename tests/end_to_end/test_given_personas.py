@@ -117,6 +117,7 @@ def test_given_personas_are_grown_and_speak_of_their_own_lives(prepared, run_pop
     assert again.returncode == 0 and "nothing to do" in again.stdout
 
 
+@pytest.mark.slow
 def test_a_run_of_given_personas_that_is_killed_twice_goes_on_and_pays_for_nothing_again(
     prepared, start_populace, run_populace
 ):
@@ -140,6 +141,7 @@ def test_a_run_of_given_personas_that_is_killed_twice_goes_on_and_pays_for_nothi
     assert (metrics(run)["documents"], metrics(run)["documents_repeated"]) == (PEOPLE, 1)
 
 
+@pytest.mark.slow
 def test_at_depth_0_nobody_is_asked_whatever_the_budget(prepared, run_populace):
     server, config, run = prepared
     least = ["llm.endpoints.0.price={input: 1, output: 2}", "llm.budget_usd=0.0000001"]

@@ -45,6 +45,7 @@ def plain(row: dict) -> str:
         ("coverage", {"scope": "corpus", "shards": 2}, 0.0),  # of near ones in two documents the first that comes stays
     ],
 )
+@pytest.mark.slow
 def test_one_actor_and_eight_choose_the_same_people_and_send_the_same_prompts(made, sampling, dedup, alike):
     sections = {"personas": {"depth": 1, "dedup": dedup, "per_call": 3}, "conversations": {"sampling": sampling}}
     personas, conversations, prompts = made(1, alike, **sections)

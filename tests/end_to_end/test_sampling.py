@@ -38,6 +38,7 @@ def layers(run_dir, since: int = 0) -> list[Counter[int]]:
     return list(found.values())
 
 
+@pytest.mark.slow
 def test_the_shallow_layers_speak_first_and_reuse_gives_each_layer_its_mass(tmp_path, prepared, run_populace):
     config = prepared("depth_weighted")
     done = run_populace("run", config, env=ENV)
