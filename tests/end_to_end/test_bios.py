@@ -203,6 +203,7 @@ def test_killed_actors_lose_nobody(tmp_path, shared_server, config, start_popula
 
 
 @pytest.mark.parametrize("description", ["Mars", "A town by the sea, told at length. " * 900])
+@pytest.mark.slow
 def test_a_description_of_a_word_or_of_ten_pages_is_enough(description, tmp_path, shared_server, config, run_populace):
     server = shared_server(keys=[KEY])
     done = run_populace("bios", config(server, description=description, num_of_samples=3), env=ENV)

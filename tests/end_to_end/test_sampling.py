@@ -53,6 +53,7 @@ def test_the_shallow_layers_speak_first_and_reuse_gives_each_layer_its_mass(tmp_
     assert layers(run, since=8 * DOCUMENTS) == [{0: 30, 1: 20, 2: 10}] * DOCUMENTS
 
 
+@pytest.mark.slow
 def test_by_coverage_the_rows_are_those_that_the_densities_choose(tmp_path, prepared, run_populace):
     config = prepared("coverage", dedup={"scope": "corpus"})
     done = run_populace("run", config, env=ENV)
