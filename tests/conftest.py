@@ -35,6 +35,13 @@ _ACTORS = ("Meter", "KeyBroker", "LLMCaller", "PersonaPool", "MapWorker", "Dedup
 _ACTORS += ("Embedder", "EndpointEmbedder", "BioWriter")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where two processes share the suite (`-n 2`), one has all that runs on Ray and so starts the shared one once."""
+    for item in items:
+        if item.path.parent.name in ("end_to_end", "on_ray"):
+            item.add_marker(pytest.mark.xdist_group("ray"))
+
+
 @pytest.fixture
 def model_server(tmp_path: Path) -> Iterator[Callable[..., ModelServerProcess]]:
     """`model_server(latency=0.05, keys=["k1"], share={"429": 0.1})` starts a server of its own and returns it."""

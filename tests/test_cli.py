@@ -1,9 +1,9 @@
 """The commands as a user types them: quick help, exit codes, and one clear line for what is wrong."""
 
 import json
+import resource
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 
@@ -48,12 +48,13 @@ def refusal(*arguments: object) -> str:
 # --- help
 
 
-def test_help_answers_in_half_a_second():
+def test_help_costs_less_than_half_a_second_of_cpu():
     times = []
     while len(times) < 5 and min(times, default=9.0) >= 0.5:
-        begun = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = python("-m", "pipelines", "--help")
-        times.append(time.perf_counter() - begun)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         assert done.returncode == 0, done.stderr
     assert min(times) < 0.5, times
 

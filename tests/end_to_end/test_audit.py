@@ -67,6 +67,7 @@ def test_a_wrong_reference_is_refused_before_anything_is_paid(tmp_path, model_se
     assert not (tmp_path / "run" / "manifest.json").exists()
 
 
+@pytest.mark.slow
 def test_a_judge_that_cannot_be_understood_costs_the_run_nothing_else(tmp_path, model_server, shared_ray, run_populace):
     server = model_server(keys=[KEY])
     config = write_config(tmp_path, server.base_url, write_corpus(tmp_path, 3), cluster={"address": shared_ray.address})

@@ -121,6 +121,7 @@ def test_a_folder_that_is_no_run_is_named(tmp_path, run_populace):
     assert "is no run" in refusal(run_populace("status", tmp_path))
 
 
+@pytest.mark.slow
 def test_a_changed_setting_is_named_and_a_fresh_start_removes_only_ours(config, tmp_path, shared_ray, run_populace):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "mine.txt").write_text("not yours")
@@ -133,6 +134,7 @@ def test_a_changed_setting_is_named_and_a_fresh_start_removes_only_ours(config, 
     assert (tmp_path / "run" / "mine.txt").read_text() == "not yours"
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_the_run_which_goes_on_when_there_is_room(
     tmp_path, small_disk, model_server, shared_ray, run_populace
 ):

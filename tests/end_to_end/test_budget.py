@@ -30,6 +30,7 @@ def paid(server) -> float:
     return (stats["prompt_tokens"] * PRICE["input"] + stats["completion_tokens"] * PRICE["output"]) / 1e6
 
 
+@pytest.mark.slow
 def test_a_run_stops_at_its_budget_and_goes_on_when_it_is_raised(prepared, run_populace, tmp_path):
     server, config, run = prepared
     free = run_populace("run", config, "--set", f"run_dir={tmp_path / 'free'}", env=ENV)

@@ -49,6 +49,7 @@ def test_a_run_tells_how_diverse_it_is_and_measures_it_once(tmp_path, model_serv
     assert "nearest neighbour at a cosine of" in run_populace("status", run).stdout
 
 
+@pytest.mark.slow
 def test_a_run_without_vectors_says_what_it_left_out(tmp_path, model_server, shared_ray, run_populace):
     server = model_server(keys=[KEY])
     corpus, joined = write_corpus(tmp_path, 3), {"address": shared_ray.address}

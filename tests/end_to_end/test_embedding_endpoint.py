@@ -1,5 +1,6 @@
 """A run whose personas are embedded by an endpoint, and what it says where that cannot serve."""
 
+import pytest
 from jobs import KEY, rows, write_config, write_corpus
 
 ENV = {"POPULACE_TEST_KEY": KEY}
@@ -34,6 +35,7 @@ def test_an_endpoint_of_embeddings_that_nobody_serves_is_named_before_anything_i
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_vectors_that_are_none_end_the_run_in_one_line(tmp_path, model_server, shared_ray, run_populace):
     server, embedder = model_server(), model_server(script=["1-=nan_vectors"])
     joined = {"address": shared_ray.address}

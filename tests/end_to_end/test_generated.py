@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from jobs import KEY, metrics, rows, write_config
 
 ENV = {"POPULACE_TEST_KEY": KEY}
 
 
+@pytest.mark.slow
 def test_what_another_run_made_is_warned_of_counted_and_refused(tmp_path, model_server, shared_ray, run_populace):
     server, corpus = model_server(keys=[KEY]), tmp_path / "corpus"
     (corpus / "hub").mkdir(parents=True)

@@ -80,6 +80,7 @@ def check_seeds(run: Path) -> None:
     assert sorted(row["reason"] for row in refused) == ["embedding", "exact"]
 
 
+@pytest.mark.slow
 def test_given_personas_are_grown_and_speak_of_their_own_lives(prepared, run_populace):
     server, config, run = prepared
     done = run_populace("run", config, env=ENV)

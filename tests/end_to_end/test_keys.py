@@ -30,6 +30,7 @@ def note(tmp_path) -> str:
     return str(metrics(tmp_path / "run").get("notes"))
 
 
+@pytest.mark.slow
 def test_a_key_file_may_be_changed_while_the_run_goes_on(tmp_path, model_server, shared_ray, start_populace):
     server = model_server(keys=[FIRST], latency=0.05)
     config, keys = config_with_key_file(tmp_path, server, shared_ray, 12)

@@ -81,6 +81,7 @@ def test_bad_documents_become_failures_and_the_rest_goes_on(tmp_path, model_serv
     assert "5 unreadable" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_hostile_endpoint_costs_time_and_no_rows(tmp_path, model_server, joined, run_populace):
     share = {"429": 0.1, "500": 0.1, "reset": 0.05, "truncated": 0.05, "html_502": 0.05, "prose": 0.1, "short": 0.1}
     server = model_server(keys=[KEY], share=share | {"empty": 0.05, "html_200": 0.03}, retry_after=0.5)

@@ -32,6 +32,7 @@ def parts_of(keys: list[str]) -> set[str]:
     return {key[start : start + PART] for key in keys for start in range(len(key) - PART + 1)}
 
 
+@pytest.mark.slow
 def test_no_part_of_a_key_is_in_anything_that_a_failing_run_leaves(tmp_path, model_server, noisy_ray, start_populace):
     dying = dict(zip(DYING, ("8:401", "12:insufficient_quota"), strict=True))
     share = {"400": 0.05, "500": 0.1, "429": 0.05, "error_200": 0.05}

@@ -45,6 +45,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
         time.sleep(0.2)
 
 
+@pytest.mark.slow
 def test_another_embedder_starts_while_texts_wait_and_is_ended_when_none_do(pool):
     embeds = pool(1, 2, idle_s=2.0)
     ray.get(embeds.dimension.remote())

@@ -97,6 +97,7 @@ def densest(times: list[float], window_s: float) -> int:
     return max(sum(at <= one < at + window_s for one in times) for at in times)
 
 
+@pytest.mark.slow
 def test_callers_share_a_limit_that_one_could_use_alone_also_when_some_die(tmp_path):
     broker, callers = started(tmp_path, endpoint(requests_per_minute=60 * PER_SECOND), 4)
     until = time.time() + 18
