@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from actors.logic import tables
-from actors.logic.dialogue import Context, Conversation, Dialogue
+from actors.logic.dialogue import Conversation, Dialogue, DialogueRule, Scene
 from actors.logic.growth import Failure
 from cluster.caller_pool import CallerPool
 from cluster.errors import Halt
@@ -27,16 +27,16 @@ SUMMARY = pa.schema([("name", pa.string()), ("rows", pa.int64()), ("failures", p
 class ConversationWriter:
     """Takes a block of dialogues (one unit), gives back one row about the part that it wrote."""
 
-    def __init__(self, run_dir: str, callers: Sequence[Named], meter: Named) -> None:
-        self._run_dir = Path(run_dir)
+    def __init__(self, run_dir: str, rule: DialogueRule, callers: Sequence[Named], meter: Named) -> None:
+        self._run_dir, self._rule = Path(run_dir), rule
         self._callers, self._tally = CallerPool(callers), Tally(meter.handle())
 
     async def __call__(self, unit: pa.Table) -> AsyncIterator[pa.Table]:
-        """`unit` has a column `unit` with its name, the same in every row, and one for each field of `Dialogue`."""
+        """`unit` has a column `unit` with its name, the same in every row, and one for each field of `Scene`."""
         if not len(unit):
             return
         name = unit.column("unit")[0].as_py()
-        dialogues = [_dialogue(row) for row in unit.to_pylist()]
+        dialogues = [Dialogue(_scene(row), self._rule) for row in unit.to_pylist()]
         outcomes = await asyncio.gather(*map(self._run, dialogues))
         await self._tally.flush()
         halted = next((outcome.reason for outcome in outcomes if isinstance(outcome, Halted)), "")
@@ -59,7 +59,7 @@ class ConversationWriter:
         pairs = list(zip(dialogues, outcomes, strict=True))
         rows = [_row(dialogue, outcome.value) for dialogue, outcome in pairs if isinstance(outcome, Done)]
         failed = [
-            Failure(dialogue.conversation_id, "conversations", outcome.kind, outcome.message, outcome.attempts)
+            Failure(dialogue.item_id, "conversations", outcome.kind, outcome.message, outcome.attempts)
             for dialogue, outcome in pairs
             if isinstance(outcome, Failed)
         ]
@@ -69,26 +69,26 @@ class ConversationWriter:
         return len(rows), len(failed)
 
 
-def _dialogue(row: dict[str, Any]) -> Dialogue:
-    values = {field.name: row[field.name] for field in fields(Dialogue)}
-    return Dialogue(**values | {"context": Context(row["context"])})
+def _scene(row: dict[str, Any]) -> Scene:
+    return Scene(**{field.name: row[field.name] for field in fields(Scene)})
 
 
 def _row(dialogue: Dialogue, value: object) -> dict[str, object]:
     assert isinstance(value, Conversation)
+    scene = dialogue.scene
     return {
-        "conversation_id": dialogue.conversation_id,
-        "document_id": dialogue.document_id,
-        "persona_id": dialogue.persona_id,
-        "persona": dialogue.persona,
-        "persona_generation_depth": dialogue.persona_generation_depth,
-        "messages": [asdict(turn) | {"tool_calls": None, "tool_call_id": None} for turn in value.turns],
+        "conversation_id": scene.conversation_id,
+        "document_id": scene.document_id,
+        "persona_id": scene.persona_id,
+        "persona": scene.persona,
+        "persona_generation_depth": scene.persona_generation_depth,
+        "messages": [turn.row() for turn in value.turns],
         "tools": None,
         "task": "dialogue",
         "models": {"correspondent": value.correspondent_model, "respondent": value.respondent_model},
         "prompt_sha": dialogue.prompt_shas(),
         "scores": None,
         "usage": asdict(value.usage),
-        "seed": dialogue.seed,
+        "seed": dialogue.rule.seed,
         "created_at": int(time.time() * 1000),
     }

@@ -17,9 +17,10 @@ import pyarrow.parquet as pq
 import ray
 
 from actors.conversation_writer import SUMMARY, ConversationWriter
+from actors.logic.dialogue import DialogueRule
 from actors.logic.document import DocumentKind
 from actors.logic.persona import Persona
-from actors.logic.plan import DialogueRule, Pool, Unit, dialogues, units
+from actors.logic.plan import Pool, SceneRule, Unit, scenes, units
 from cluster.errors import Halt
 from cluster.manifest import Lap, Manifest
 from cluster.parts import part_path
@@ -94,7 +95,7 @@ def _run_lap(settings: Settings, manifest: Manifest, services: Services, view: R
 def _stream(owed: list[Unit], settings: Settings, services: Services) -> Iterator[dict[str, Any]]:
     """A summary for each unit as its part is written. Stopping early cancels what is under way."""
     densities = density_folders(settings)
-    expand = partial(_expand, folder=settings.folder, rule=dialogue_rule(settings), densities=densities)
+    expand = partial(_expand, folder=settings.folder, rule=scene_rule(settings), densities=densities)
     batched, pools = batches_dialogues(settings), settings.cluster.pools
     at_once = in_flight(_IN_FLIGHT, batched, pools)
     with ray.data.DataContext.current(data_context()):
@@ -103,7 +104,12 @@ def _stream(owed: list[Unit], settings: Settings, services: Services) -> Iterato
             .map_batches(expand, batch_size=None, batch_format="pyarrow", num_cpus=0.25)
             .map_batches(
                 ConversationWriter,
-                fn_constructor_args=(str(settings.folder), services.callers(batched), services.links.meter),
+                fn_constructor_args=(
+                    str(settings.folder),
+                    dialogue_rule(settings),
+                    services.callers(batched),
+                    services.links.meter,
+                ),
                 batch_format="pyarrow",
                 batch_size=None,
                 num_cpus=0.25,
@@ -119,13 +125,19 @@ def _stream(owed: list[Unit], settings: Settings, services: Services) -> Iterato
         yield from batch.select(SUMMARY.names).to_pylist()
 
 
-def _expand(batch: pa.Table, *, folder: Path, rule: DialogueRule, densities: Sequence[Path]) -> Iterator[pa.Table]:
-    """The dialogues of each unit as one block, read from its persona part and sampled."""
+def _expand(batch: pa.Table, *, folder: Path, rule: SceneRule, densities: Sequence[Path]) -> Iterator[pa.Table]:
+    """The scenes of each unit as one block, read from its persona part and sampled."""
     for pickled in batch.column("unit").to_pylist():
         unit: Unit = pickle.loads(pickled)
         pools = list(read_pools(folder, unit.part))
-        rows = dialogues(unit, with_densities(pools, densities) if densities else pools, rule)
+        rows = scenes(unit, with_densities(pools, densities) if densities else pools, rule)
         yield pa.Table.from_pylist([asdict(row) | {"unit": unit.name} for row in rows])
+
+
+def scene_rule(settings: Settings) -> SceneRule:
+    """How the run chooses who speaks about what."""
+    given = settings.documents.kind is DocumentKind.PERSONA
+    return SceneRule(settings.conversations.sampling, settings.seed, given)
 
 
 def dialogue_rule(settings: Settings) -> DialogueRule:
@@ -135,11 +147,9 @@ def dialogue_rule(settings: Settings) -> DialogueRule:
         chosen.respondent_prompt,
         chosen.max_turns,
         chosen.context,
-        chosen.sampling,
         settings.seed,
         chosen.max_tokens,
         settings.llm.small_model,
-        settings.documents.kind is DocumentKind.PERSONA,
     )
 
 

@@ -8,6 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+from setuptools import PackageFinder
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = {"cluster": {"cluster"}, "actors": {"cluster", "actors"}, "pipelines": {"cluster", "actors", "pipelines"}}
@@ -140,7 +141,8 @@ def test_settings_load_without_engine_client_and_model():
 
 
 def test_every_package_is_in_the_distribution():
-    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    rule = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]
+    packages = PackageFinder.find(str(ROOT), include=rule["include"])
     found = {name_of(path) for floor in FLOORS for path in (ROOT / floor).rglob("__init__.py")}
     assert set(packages) == found
 

@@ -6,23 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from actors.logic.dialogue import Context, Dialogue, conversation_id
+from actors.logic.dialogue import Scene, conversation_id
 from actors.logic.dues import Dues, lot
 from actors.logic.persona import Persona
 from actors.logic.sampling import Sampling, derived_rng, draw
 
 
 @dataclass(frozen=True, slots=True)
-class DialogueRule:
-    """How every dialogue of the run is made. `given` documents are personas, which nobody talks about."""
+class SceneRule:
+    """How scenes are chosen. `given` documents are personas, which nobody talks about."""
 
-    respondent_prompt: str
-    max_turns: int
-    context: Context
     sampling: Sampling
     seed: int
-    max_tokens: int
-    small_model: bool = False
     given: bool = False
 
 
@@ -65,10 +60,10 @@ def units(parts: Sequence[tuple[str, int]], dues: LapDues, unit_rows: int) -> It
             yield Unit(f"{dues.lap}-{name}-{number:04d}", name, dues, start, min(owed, start + unit_rows))
 
 
-def dialogues(unit: Unit, pools: Sequence[Pool], rule: DialogueRule) -> list[Dialogue]:
-    """The unit's dialogues, given the pools of its part in their order there."""
+def scenes(unit: Unit, pools: Sequence[Pool], rule: SceneRule) -> list[Scene]:
+    """The unit's scenes, given the pools of its part in their order there."""
     lap, reached = unit.dues.lap, 0
-    made: list[Dialogue] = []
+    made: list[Scene] = []
     for pool in pools:
         drawn = lot(rule.seed, pool.document_id)
         already = unit.dues.before.of(drawn)
@@ -80,25 +75,19 @@ def dialogues(unit: Unit, pools: Sequence[Pool], rule: DialogueRule) -> list[Dia
             ordinals, depths = range(low - reached, high - reached), [one.depth for one in pool.personas]
             picks = draw(depths, owed, rule.sampling, rng, already, pool.densities, ordinals)
             made += [
-                _dialogue(pool, pool.personas[pick], lap, ordinal, rule)
+                _scene(pool, pool.personas[pick], lap, ordinal, rule)
                 for ordinal, pick in zip(ordinals, picks, strict=True)
             ]
         reached += owed
     return made
 
 
-def _dialogue(pool: Pool, persona: Persona, lap: int, ordinal: int, rule: DialogueRule) -> Dialogue:
-    return Dialogue(
+def _scene(pool: Pool, persona: Persona, lap: int, ordinal: int, rule: SceneRule) -> Scene:
+    return Scene(
         conversation_id=conversation_id(rule.seed, pool.document_id, lap, ordinal),
         document_id=pool.document_id,
         persona_id=persona.persona_id,
         persona=persona.text,
         persona_generation_depth=persona.depth,
         document="" if rule.given else pool.text,
-        respondent_prompt=rule.respondent_prompt,
-        max_turns=rule.max_turns,
-        context=rule.context,
-        seed=rule.seed,
-        max_tokens=rule.max_tokens,
-        small_model=rule.small_model,
     )

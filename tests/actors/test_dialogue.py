@@ -4,23 +4,20 @@ from itertools import pairwise
 
 import pytest
 
-from actors.logic.dialogue import Context, Conversation, Dialogue, Turn, clean, conversation_id
+from actors.logic.dialogue import Context, Conversation, Dialogue, DialogueRule, Scene, Turn, conversation_id
+from actors.logic.dialogue.faults import clean, gives_away, refuses, repeats, speaks_for_the_other
 from cluster.chat import ChatAnswer, ChatRequest, Role, ScriptedChat, Usage
 from cluster.errors import CallFailed, FailureKind, Halt
 
-DIALOGUE = Dialogue(
-    conversation_id="c" * 24,
-    document_id="doc",
-    persona_id="p" * 24,
-    persona="A baker in Paris who rises early",
-    persona_generation_depth=1,
-    document="A text about bread.",
-    respondent_prompt="You answer in one sentence.",
-    max_turns=3,
-    context=Context.DOCUMENT,
-    seed=7,
-    max_tokens=99,
-)
+SCENE = Scene("c" * 24, "doc", "p" * 24, "A baker in Paris who rises early", 1, "A text about bread.")
+RULE = DialogueRule("You answer in one sentence.", 3, Context.DOCUMENT, seed=7, max_tokens=99)
+DIALOGUE = Dialogue(SCENE, RULE)
+
+
+def dialogue(**changes: object) -> Dialogue:
+    """That one, but for some fields of its scene or its rule."""
+    of_scene = {name: changes.pop(name) for name in list(changes) if name in Scene.__slots__}
+    return Dialogue(replace(SCENE, **of_scene), replace(RULE, **changes))
 
 
 class Chat:
@@ -70,7 +67,7 @@ def three(turn: str, said: object) -> dict[str, object]:
 
 @pytest.mark.parametrize("turns", [1, 2, 5])
 def test_a_dialogue_has_a_system_message_and_then_as_many_exchanges_as_asked_for(turns):
-    roles = [turn.role for turn in run(replace(DIALOGUE, max_turns=turns), Chat()).turns]
+    roles = [turn.role for turn in run(dialogue(max_turns=turns), Chat()).turns]
     assert roles == ["system", *["user", "assistant"] * turns]
 
 
@@ -83,14 +80,14 @@ def test_every_message_is_the_answer_to_its_own_request():
 
 def test_the_same_dialogue_asks_the_same_requests_in_every_run():
     one, two = Chat(), Chat()
-    assert run(DIALOGUE, one) == run(replace(DIALOGUE), two)
+    assert run(DIALOGUE, one) == run(dialogue(), two)
     assert one.asked == two.asked
 
 
 def test_another_seed_asks_with_other_seeds():
     one, two = Chat(), Chat()
     run(DIALOGUE, one)
-    run(replace(DIALOGUE, seed=8), two)
+    run(dialogue(seed=8), two)
     assert not {request.seed for request in one.asked} & {request.seed for request in two.asked}
 
 
@@ -110,37 +107,37 @@ def test_the_persona_stands_in_the_system_message_of_every_correspondent_call():
     assert len(asked) == 3
     for request in asked:
         assert request.messages[0]["role"] == "system"
-        assert DIALOGUE.persona in request.messages[0]["content"]
+        assert SCENE.persona in request.messages[0]["content"]
 
 
 def test_the_respondent_never_hears_of_the_persona():
     chat = Chat()
     run(DIALOGUE, chat)
     for request in chat.of(Role.RESPONDENT):
-        assert not any(DIALOGUE.persona in message["content"] for message in request.messages)
+        assert not any(SCENE.persona in message["content"] for message in request.messages)
 
 
 def test_with_the_document_as_context_the_respondent_has_it_and_its_prompt():
     chat = Chat()
     run(DIALOGUE, chat)
     for request in chat.of(Role.RESPONDENT):
-        assert DIALOGUE.document in request.messages[0]["content"]
-        assert DIALOGUE.respondent_prompt in request.messages[0]["content"]
+        assert SCENE.document in request.messages[0]["content"]
+        assert RULE.respondent_prompt in request.messages[0]["content"]
 
 
 def test_without_context_the_respondent_has_its_prompt_alone():
     chat = Chat()
-    run(replace(DIALOGUE, context=Context.NONE), chat)
+    run(dialogue(context=Context.NONE), chat)
     for request in chat.of(Role.RESPONDENT):
-        assert request.messages[0] == {"role": "system", "content": DIALOGUE.respondent_prompt}
-        assert not any(DIALOGUE.document in message["content"] for message in request.messages)
+        assert request.messages[0] == {"role": "system", "content": RULE.respondent_prompt}
+        assert not any(SCENE.document in message["content"] for message in request.messages)
 
 
 @pytest.mark.parametrize("context", Context)
 def test_the_correspondent_always_has_the_document_to_ask_about(context):
     chat = Chat()
-    run(replace(DIALOGUE, context=context), chat)
-    assert all(DIALOGUE.document in request.messages[0]["content"] for request in chat.of(Role.CORRESPONDENT))
+    run(dialogue(context=context), chat)
+    assert all(SCENE.document in request.messages[0]["content"] for request in chat.of(Role.CORRESPONDENT))
 
 
 @pytest.mark.parametrize("small_model", [False, True])
@@ -153,20 +150,20 @@ def test_where_there_is_no_document_the_person_is_moved_by_its_own_life(small_mo
         asked.append(request)
         return next(said)
 
-    alone = replace(DIALOGUE, document="", context=Context.NONE, max_turns=2, small_model=small_model)
+    alone = dialogue(document="", context=Context.NONE, max_turns=2, small_model=small_model)
     conversation = run(alone, ScriptedChat(script))
     assert [turn.role for turn in conversation.turns] == ["system", *["user", "assistant"] * 2]
     whole = [message["content"] for request in asked for message in request.messages]
     assert not any("document" in one or "Text:" in one for one in whole)
     for request in asked[::2]:
-        assert sum(DIALOGUE.persona in message["content"] for message in request.messages) == 1
-    assert asked[1].messages[0] == {"role": "system", "content": DIALOGUE.respondent_prompt}
+        assert sum(SCENE.persona in message["content"] for message in request.messages) == 1
+    assert asked[1].messages[0] == {"role": "system", "content": RULE.respondent_prompt}
 
 
 @pytest.mark.parametrize("context", Context)
 def test_the_row_keeps_the_system_message_that_the_respondent_had(context):
     chat = Chat()
-    conversation = run(replace(DIALOGUE, context=context), chat)
+    conversation = run(dialogue(context=context), chat)
     for request in chat.of(Role.RESPONDENT):
         assert conversation.turns[0] == Turn("system", request.messages[0]["content"])
 
@@ -209,7 +206,7 @@ def test_no_request_has_two_messages_of_one_role_in_a_row():
 def test_a_message_that_was_cut_off_is_asked_for_again(turn):
     chat = Chat({f"{turn}/1": cut_off()})
     conversation = run(DIALOGUE, chat)
-    assert f"says {DIALOGUE.conversation_id}/{turn}/2" in [one.content for one in conversation.turns]
+    assert f"says {SCENE.conversation_id}/{turn}/2" in [one.content for one in conversation.turns]
     assert not any("without" in one.content for one in conversation.turns)
     assert len(chat.asked) == 7
 
@@ -240,7 +237,7 @@ def test_a_repeated_message_is_asked_for_again(again):
     chat = Chat({"0/correspondent/1": "A first question", "1/correspondent/1": again})
     said = [turn.content for turn in run(DIALOGUE, chat).turns]
     assert said.count("A first question") == 1
-    assert f"says {DIALOGUE.conversation_id}/1/correspondent/2" in said
+    assert f"says {SCENE.conversation_id}/1/correspondent/2" in said
 
 
 def test_an_answer_that_is_the_question_is_a_repeat():
@@ -283,7 +280,7 @@ ODD = ['He said "{persona}" and {0}', "{{count}} {", 'x = {"a": [1]} % %s', "---
 @pytest.mark.parametrize("odd", ODD)
 def test_braces_and_quotes_reach_the_model_and_the_row_as_they_are(odd):
     chat = Chat({"0/correspondent/1": odd})
-    said = replace(DIALOGUE, persona=f"p {odd}", document=f"d {odd}", respondent_prompt=f"r {odd}")
+    said = dialogue(persona=f"p {odd}", document=f"d {odd}", respondent_prompt=f"r {odd}")
     conversation = run(said, chat)
     opening, answering = chat.asked[0].messages[0]["content"], chat.asked[1].messages[0]["content"]
     assert f"p {odd}" in opening and f"d {odd.strip()}" in opening
@@ -327,15 +324,87 @@ def test_another_seed_document_lap_or_number_has_another_id():
 def test_the_prompts_of_both_speakers_are_known_by_what_they_are_made_of():
     shas = DIALOGUE.prompt_shas()
     assert all(len(one) == 12 for one in shas.values())
-    assert replace(DIALOGUE, persona="Another", document="Another.", seed=8, max_turns=9).prompt_shas() == shas
+    assert dialogue(persona="Another", document="Another.", seed=8, max_turns=9).prompt_shas() == shas
     for speaker, other in (
-        ("correspondent", replace(DIALOGUE, max_turns=1)),
-        ("correspondent", replace(DIALOGUE, document="")),
-        ("correspondent", replace(DIALOGUE, small_model=True)),
-        ("respondent", replace(DIALOGUE, context=Context.NONE)),
-        ("respondent", replace(DIALOGUE, respondent_prompt="You answer in two.")),
+        ("correspondent", dialogue(max_turns=1)),
+        ("correspondent", dialogue(document="")),
+        ("correspondent", dialogue(small_model=True)),
+        ("respondent", dialogue(context=Context.NONE)),
+        ("respondent", dialogue(respondent_prompt="You answer in two.")),
     ):
         found = other.prompt_shas()
         assert [name for name in shas if found[name] != shas[name]] == [speaker]
-    small = replace(DIALOGUE, small_model=True)
-    assert len({one.prompt_shas()["correspondent"] for one in (small, replace(small, document=""))}) == 2
+    small = dialogue(small_model=True)
+    assert len({one.prompt_shas()["correspondent"] for one in (small, dialogue(small_model=True, document=""))}) == 2
+
+
+# --- what is no message
+
+
+@pytest.mark.parametrize(
+    "opening",
+    [
+        "Hi, as a nurse I wonder what",
+        "As an electrician, I",
+        "Hello! I'm a baker and",
+        "I am an old sailor.",
+        "My name is Ann",
+    ],
+)
+def test_an_opening_that_introduces_its_writer_is_asked_for_again(opening):
+    assert gives_away(opening)
+    chat = Chat({"0/correspondent/1": opening})
+    assert run(DIALOGUE, chat).turns[1].content.endswith("/0/correspondent/2")
+    assert "introduces itself" in failure(DIALOGUE, Chat(three("0/correspondent", opening))).message
+
+
+@pytest.mark.parametrize(
+    "opening",
+    ["How do I, as a nurse, report this?", "Is rye as a grain any good?", "Hi, when does it open?", "I'm late."],
+)
+def test_an_opening_may_say_who_asks_in_passing(opening):
+    assert not gives_away(opening)
+    assert run(DIALOGUE, Chat({"0/correspondent/1": opening})).turns[1].content == opening
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "I'm sorry, but I can't help with that.",
+        "I’m very sorry, I cannot discuss this.",
+        "Sorry, I am unable to answer that.",
+        "As an AI language model, I cannot give advice.",
+        "I cannot provide this information.",
+        "Unfortunately, I'm not able to say.",
+    ],
+)
+def test_a_refusal_is_asked_for_again(answer):
+    assert refuses(answer)
+    assert run(DIALOGUE, Chat({"1/respondent/1": answer})).turns[4].content.endswith("/1/respondent/2")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "I'm sorry to hear that. Take the 9 o'clock ferry.",
+        "You cannot bring a dog.",
+        "I can help: see below.",
+        "Sorry. " * 90,
+    ],
+)
+def test_an_apology_that_goes_on_to_answer_is_an_answer(answer):
+    assert not refuses(answer)
+
+
+@pytest.mark.parametrize("answer", ["At nine.\nUser: And back?\nAssistant: At ten.", "Yes.\n\n**Human:** And then?"])
+def test_an_answer_that_speaks_for_the_user_is_asked_for_again(answer):
+    assert speaks_for_the_other(answer)
+    fault = failure(DIALOGUE, Chat(three("0/respondent", answer)))
+    assert (fault.kind, fault.message) == (FailureKind.MALFORMED, "the respondent speaks for the user")
+
+
+def test_an_answer_that_is_the_question_with_a_word_more_is_a_repeat():
+    asked = [Turn("user", "When does the ferry to the island leave on a Friday?")]
+    assert repeats("So when does the ferry to the island leave on a Friday?", asked)
+    assert not repeats("When does the ferry to the island leave on a Friday? At nine, and again at noon.", asked)
+    assert not repeats("Yes, it does.", [Turn("user", "Yes")])

@@ -5,13 +5,13 @@ from itertools import product
 import numpy as np
 import pytest
 
-from actors.logic.dialogue import Context, Dialogue
+from actors.logic.dialogue import Scene
 from actors.logic.dues import Dues, dues, lot
 from actors.logic.persona import Persona
-from actors.logic.plan import DialogueRule, LapDues, Pool, Unit, dialogues, units
+from actors.logic.plan import LapDues, Pool, SceneRule, Unit, scenes, units
 from actors.logic.sampling import Sampling
 
-RULE = DialogueRule("You help.", 3, Context.DOCUMENT, Sampling.DEPTH_WEIGHTED, seed=7, max_tokens=99)
+RULE = SceneRule(Sampling.DEPTH_WEIGHTED, seed=7)
 
 
 def persona(document: str, number: int, depth: int) -> Persona:
@@ -48,10 +48,10 @@ class Corpus:
         owed = [through.of_all(some) - before.of_all(some) for some in lots]
         return list(units(list(zip(self.parts, owed, strict=True)), LapDues(len(laps) - 1, before, through), unit_rows))
 
-    def lap(self, laps: list[int], unit_rows: int, rule: DialogueRule = RULE) -> list[Dialogue]:
+    def lap(self, laps: list[int], unit_rows: int, rule: SceneRule = RULE) -> list[Scene]:
         """All dialogues of the last of the laps."""
         cut = self.units(laps, unit_rows, rule.seed)
-        return [one for unit in cut for one in dialogues(unit, self.pools[unit.part], rule)]
+        return [one for unit in cut for one in scenes(unit, self.pools[unit.part], rule)]
 
     @property
     def documents(self) -> list[str]:
@@ -78,7 +78,7 @@ def test_units_have_names_of_their_own_and_no_more_rows_than_allowed(counts, row
     assert len({unit.name for unit in made}) == len(made)
     for unit in made:
         assert 0 < unit.stop - unit.start <= unit_rows
-        assert len(dialogues(unit, corpus.pools[unit.part], RULE)) == unit.stop - unit.start
+        assert len(scenes(unit, corpus.pools[unit.part], RULE)) == unit.stop - unit.start
 
 
 def test_no_dialogue_of_a_later_lap_is_one_of_an_earlier():
@@ -103,8 +103,8 @@ def test_a_unit_can_be_planned_without_the_others():
     corpus = Corpus(5, 1, 4)
     alone = corpus.units([97], 10)[3]
     everything = corpus.lap([97], 10)
-    assert dialogues(alone, corpus.pools[alone.part], RULE) == [
-        one for one in everything if one in dialogues(alone, corpus.pools[alone.part], RULE)
+    assert scenes(alone, corpus.pools[alone.part], RULE) == [
+        one for one in everything if one in scenes(alone, corpus.pools[alone.part], RULE)
     ]
 
 
@@ -128,16 +128,14 @@ def test_another_seed_plans_other_dialogues():
     assert [made.persona_id for made in one] != [made.persona_id for made in other]
 
 
-def test_a_dialogue_holds_its_document_its_persona_and_the_rule():
+def test_a_scene_holds_its_document_and_its_persona():
     [made] = Corpus(1).lap([1], 10)
     assert (made.document_id, made.document) == ("p0/0", "text of p0/0")
     assert (made.persona_id, made.persona, made.persona_generation_depth) == ("p0/0-0", "person 0 of p0/0", 0)
-    assert (made.respondent_prompt, made.max_turns, made.context) == ("You help.", 3, Context.DOCUMENT)
-    assert (made.seed, made.max_tokens) == (7, 99)
 
 
 def test_given_personas_are_no_documents_to_talk_about():
-    rule = replace(RULE, given=True, context=Context.NONE)
+    rule = replace(RULE, given=True)
     made = Corpus(2, 1).lap([9], 4, rule)
     assert {one.document for one in made} == {""}
     assert {one.document_id for one in made} == set(Corpus(2, 1).documents)

@@ -5,7 +5,7 @@ from importlib.resources import files
 import pytest
 
 from actors import prompts
-from actors.logic.dialogue import Context, Dialogue
+from actors.logic.dialogue import Context, Dialogue, DialogueRule, Scene
 from actors.logic.persona import Granularity
 from actors.logic.persona_call import PersonaCall
 from actors.prompts import load, parse, render
@@ -14,7 +14,7 @@ from cluster.errors import CallFailed, UserError
 
 PACKAGED = sorted(path.name.removesuffix(".txt") for path in files(prompts).iterdir() if path.name.endswith(".txt"))
 CALL = PersonaCall("doc", None, 0, "A text about bread.", 2, Granularity.MEDIUM, 7)
-DIALOGUE = Dialogue("c", "doc", "p", "a baker", 0, "A text about bread.", "You help.", 2, Context.DOCUMENT, 7)
+SCENE = Scene("c", "doc", "p", "a baker", 0, "A text about bread.")
 
 
 def refusal(prompt: prompts.Prompt, **values: str) -> str:
@@ -75,7 +75,8 @@ def test_every_persona_call_finds_a_prompt_that_takes_its_fields(call, granulari
 
 @pytest.mark.parametrize("context", Context)
 def test_every_dialogue_finds_prompts_that_take_its_fields(context):
-    conversation = asyncio.run(replace(DIALOGUE, context=context).run(ScriptedChat(lambda request: request.item)))
+    dialogue = Dialogue(SCENE, DialogueRule("You help.", 2, context, 7))
+    conversation = asyncio.run(dialogue.run(ScriptedChat(lambda request: request.item)))
     assert len(conversation.turns) == 5
 
 

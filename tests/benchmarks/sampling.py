@@ -24,10 +24,9 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from actors.densities import densities  # noqa: E402
-from actors.logic.dialogue import Context  # noqa: E402
 from actors.logic.dues import dues, lot  # noqa: E402
 from actors.logic.persona import Persona  # noqa: E402
-from actors.logic.plan import DialogueRule, LapDues, Pool, dialogues, units  # noqa: E402
+from actors.logic.plan import LapDues, Pool, SceneRule, scenes, units  # noqa: E402
 from actors.logic.sampling import Sampling, draw  # noqa: E402
 from cluster.digest_map import DigestMap  # noqa: E402
 from cluster.digest_runs import DIGEST  # noqa: E402
@@ -66,7 +65,7 @@ def lots() -> Iterator[np.ndarray]:
 
 def measure(sampling: Sampling, target: int, folder: Path) -> tuple[float, float]:
     """CPU-seconds of the lap's dues, and of all its picks."""
-    rule = DialogueRule("You help.", 3, Context.NONE, sampling, SEED, 100)
+    rule = SceneRule(sampling, SEED)
     owed: list = []
 
     def settle() -> None:
@@ -85,7 +84,7 @@ def measure(sampling: Sampling, target: int, folder: Path) -> tuple[float, float
             if sampling is Sampling.COVERAGE:
                 found = iter(densities([folder], [one.persona_id for pool in some for one in pool.personas]))
                 some = [replace(pool, densities=[next(found) for _ in pool.personas]) for pool in some]
-            made.extend(dialogues(unit, some, rule))
+            made.extend(scenes(unit, some, rule))
 
         spent += cpu(pick)
         picked += len(made)

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from actors.llm_caller import LLMCaller
-from actors.logic.dialogue import Context, Dialogue
+from actors.logic.dialogue import Context, Dialogue, DialogueRule, Scene
 from actors.logic.persona import Granularity
 from actors.logic.persona_call import PersonaCall
 from cluster.batch_folder import BatchFolder
@@ -92,7 +92,10 @@ def test_a_caller_makes_personas_and_dialogues_through_batches(tmp_path, model_s
         for number in range(6)
     ]
     calls += [
-        Dialogue(f"talk-{number}", "doc", "p", "A baker.", 0, "Bread.", "Help.", 1, Context.DOCUMENT, number)
+        Dialogue(
+            Scene(f"talk-{number}", "doc", "p", "A baker.", 0, "Bread."),
+            DialogueRule("Help.", 1, Context.DOCUMENT, number),
+        )
         for number in range(6)
     ]
 

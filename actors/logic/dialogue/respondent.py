@@ -1,0 +1,44 @@
+"""Who answers: the assistant, with its instructions and what it is given to read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from actors.logic.dialogue.faults import clean, refuses, speaks_for_the_other
+from actors.logic.dialogue.speaking import Ask
+from actors.logic.dialogue.turns import Turn, plain
+from actors.prompts import load, render
+from cluster.chat import ChatAnswer, Role
+
+
+@dataclass(frozen=True, slots=True)
+class Respondent:
+    """The assistant; `system` is its system message. A small model's answer is cut after its last whole sentence."""
+
+    system: str
+    small_model: bool = False
+    role: Role = Role.RESPONDENT
+
+    @property
+    def cuts(self) -> bool:
+        return self.small_model
+
+    def ask(self, turns: Sequence[Turn]) -> Ask:
+        messages = plain([Turn("system", self.system), *turns])
+        return Ask(messages, 0.3 if self.small_model else 0.7)  # above it a small model loses itself
+
+    def text(self, answer: ChatAnswer) -> str:
+        whole = answer.finish_reason != "length" or not self.small_model
+        return clean(answer.text if whole else answer.text[: answer.text.rfind(". ") + 1])
+
+    def fault(self, text: str, turns: Sequence[Turn]) -> str | None:
+        if speaks_for_the_other(text):
+            return "speaks for the user"
+        return "refuses to answer" if refuses(text) else None
+
+
+def with_document(prompt: str, document: str) -> str:
+    """The system message of an assistant that has the document at hand."""
+    [message] = render(load("respondent_context"), respondent_prompt=prompt, document=document)
+    return message["content"]

@@ -1,0 +1,47 @@
+"""What one dialogue is about, and what all dialogues of a run have in common."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Context(StrEnum):
+    """What the respondent knows of the document."""
+
+    NONE = "none"
+    DOCUMENT = "document"
+
+
+def conversation_id(seed: int, document_id: str, lap: int, ordinal: int) -> str:
+    """24 hex digits: the `ordinal`-th dialogue that this document owes in round `lap`, in every run of this seed."""
+    return hashlib.sha256(f"{seed}\x1f{document_id}\x1f{lap}\x1f{ordinal}".encode()).hexdigest()[:24]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One dialogue to be: who speaks about which document. `document` is empty where there is none to talk about."""
+
+    conversation_id: str
+    document_id: str
+    persona_id: str
+    persona: str
+    persona_generation_depth: int
+    document: str
+
+
+@dataclass(frozen=True, slots=True)
+class DialogueRule:
+    """How every dialogue of the run is made.
+
+    `max_turns` exchanges are made, each a user and an assistant message. For a `small_model` the correspondent is shown
+    examples and held to one question, and an answer that runs on is cut after its last whole sentence.
+    """
+
+    respondent_prompt: str
+    max_turns: int
+    context: Context
+    seed: int
+    max_tokens: int = 1024
+    small_model: bool = False
