@@ -32,17 +32,19 @@ class Dialogue:
 
     async def run(self, chat: ChatModel) -> Conversation:
         """Raises `CallFailed` when no try of a turn brings a message (`actors.logic.dialogue.faults`)."""
-        voice = Voice(chat, self.scene.conversation_id, self.rule.seed, self.rule.max_tokens)
+        return await self._talk(Voice(chat, self.scene.conversation_id, self.rule.seed, self.rule.max_tokens))
+
+    async def _talk(self, voice: Voice) -> Conversation:
         asks, answers = self._correspondent(), Respondent(self._system(), self.rule.small_model)
         turns: list[Turn] = []
         usage, models = Usage(), ("", "")
         for exchange in range(self.rule.max_turns):
             asked = await say(voice, asks, turns, str(exchange))
             turns.append(Turn("user", asked.text))
-            answered = await say(voice, answers, turns, str(exchange))
-            turns.append(Turn("assistant", answered.text))
-            usage, models = usage + asked.usage + answered.usage, (asked.model, answered.model)
-        return Conversation([Turn("system", answers.system), *turns], *models, usage)
+            reply = await answers.answer(voice, turns, str(exchange))
+            turns += reply.turns
+            usage, models = usage + asked.usage + reply.usage, (asked.model, reply.model)
+        return Conversation([Turn("system", reply.system), *turns], *models, usage)
 
     def prompt_shas(self) -> dict[str, str]:
         """12 hex digits for each speaker: the templates that its messages are asked for with, and, of the respondent,

@@ -6,10 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from actors.logic.dialogue.faults import clean, refuses, speaks_for_the_other
-from actors.logic.dialogue.speaking import Ask
+from actors.logic.dialogue.speaking import Ask, Voice, say
 from actors.logic.dialogue.turns import Turn, plain
 from actors.prompts import load, render
-from cluster.chat import ChatAnswer, Role
+from cluster.chat import ChatAnswer, Role, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the assistant has done: one message, or calls of tools, what these said, and a message. `system` is the
+    system message that it rests on."""
+
+    turns: list[Turn]
+    system: str
+    model: str
+    usage: Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +34,11 @@ class Respondent:
     @property
     def cuts(self) -> bool:
         return self.small_model
+
+    async def answer(self, voice: Voice, turns: Sequence[Turn], step: str) -> Reply:
+        """To the user's message, which is the last of `turns`. Raises as `say` does."""
+        said = await say(voice, self, turns, step)
+        return Reply([Turn("assistant", said.text)], self.system, said.model, said.usage)
 
     def ask(self, turns: Sequence[Turn]) -> Ask:
         messages = plain([Turn("system", self.system), *turns])
