@@ -12,6 +12,12 @@ in the same round:
     as-it-comes   SentenceTransformer.encode with its defaults
 
 Each way runs in a process of its own, on one thread. The texts are of 10 to 60 tokens, as personas are, in no order.
+
+On two shared cores with AVX-512 torch came to 0.63 of the limit and onnx to 0.75, 1.07 and 1.24 times as-it-comes. A
+forward pass written out for BERT (fused QKV, no padding, residuals added in place) came to 0.77 where onnx came to
+0.76, two rounds beside much other work. Of its time 79 % went to matrix products, 12 % to attention, 4 % to GELU, 3 %
+to layer norms, and the rest to tokenising and look-ups. The Attention and SkipLayerNormalization of ONNX Runtime's
+optimiser came to 0.62 where onnx came to 0.70.
 """
 
 from __future__ import annotations
