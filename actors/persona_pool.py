@@ -22,7 +22,7 @@ from actors.dedup_service import DedupClient
 from actors.embedder import EmbedderClient
 from actors.index import PersonaIndex
 from actors.logic import tables
-from actors.logic.growth import GrowthRule, Tree, grow
+from actors.logic.growth import NOBODY, GrowthRule, Tree, grow
 from actors.logic.near_duplicates import ADMITTED, WANTED, Candidate, Reason, Scope, Thresholds, Verdict, form_key
 from actors.shard import Shard
 from cluster.caller_pool import CallerPool
@@ -100,7 +100,7 @@ class PersonaPool:
         if not tree.halted:
             self._tally.add(
                 documents_done=1,
-                documents_failed=0 if tree.personas else 1,
+                documents_failed=int(not tree.personas and self._rule.depth != NOBODY),
                 personas_admitted=len(tree.personas),
                 personas_rejected=len(tree.rejected),
                 failures=len(tree.failures),
@@ -128,7 +128,7 @@ class PersonaPool:
         if failed:
             write_part(self._run_dir / "failures", name, tables.failures(failed))
         write_part(self._run_dir / "personas", name, tables.personas(kept))
-        active = sum(bool(tree.personas) for tree in trees)
+        active = len(trees) if self._rule.depth == NOBODY else sum(bool(tree.personas) for tree in trees)
         generated = documents.column("generated").to_numpy(zero_copy_only=False)
         lengths = pc.utf8_length(documents.column("text")).to_numpy()
         funnel = Counter(f"{one.depth} {ADMITTED}" for one in kept)

@@ -73,8 +73,8 @@ def _body(settings: Settings, manifest: Manifest, counts: dict[str, Any]) -> str
     cost = "unknown" if counts.get("cost_usd") is None else f"{counts['cost_usd']:,.4f}"
     return f"""# {settings.folder.name}
 
-Synthetic conversations between personas and an assistant, made by populace on {day}. {words.origin};
-each conversation is held by one persona{words.topic}, {chosen.max_turns} exchange(s) long.
+{_made(settings, words)}
+Made by populace on {day}.
 
 | | |
 |---|---:|
@@ -142,6 +142,21 @@ def _words(settings: Settings, counts: dict[str, Any]) -> _Words:
     )
 
 
+def _made(settings: Settings, words: _Words) -> str:
+    """What a row is, and where its persona comes from."""
+    chosen = settings.conversations
+    if not chosen.needs_personas:
+        what = f"Synthetic tasks ({chosen.task})" if chosen.is_task else "Synthetic conversations"
+        return f"{what} with an assistant, each about one document; no persona was put before the models."
+    if chosen.is_task:
+        of = "answered" if chosen.answer else "without an answer"
+        return f"Synthetic tasks ({chosen.task}), {of}. {words.origin}; each row is made from one of them."
+    return (
+        f"Synthetic conversations between personas and an assistant. {words.origin};\n"
+        f"each conversation is held by one persona{words.topic}, {chosen.max_turns} exchange(s) long."
+    )
+
+
 def _real_text(counts: dict[str, Any]) -> str:
     """The share of what was read that no model is known to have written."""
     read, written = counts.get("characters") or 0, counts.get("characters_generated") or 0
@@ -179,7 +194,7 @@ def _sample(folder: Path) -> str:
     row = first_row(folder / "conversations", ["persona", "messages"])
     if not row:
         return ""
-    lines = [f"> *{quote(row['persona'])}*"]
+    lines = [f"> *{quote(row['persona'])}*"] if row["persona"] else []
     for message in row["messages"]:
         if message["role"] != "system":
             lines.append(f"> **{message['role']}**: {quote(message['content'])}")

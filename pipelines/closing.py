@@ -16,6 +16,7 @@ from rich.text import Text
 
 from actors.logic.document import DocumentKind
 from actors.logic.filters import Fault
+from actors.logic.growth import NOBODY
 from actors.logic.near_duplicates import ADMITTED, WANTED, Reason
 from pipelines.audit_section import audit_lines
 
@@ -82,10 +83,9 @@ def _figures(counts: dict[str, Any]) -> Iterator[tuple[str, str]]:
         what = "personas given" if counts.get("documents_kind") == DocumentKind.PERSONA else "documents"
         yield what, number("documents") + _notes(counts, "unreadable", "repeated", "truncated", "generated")
         depth = counts.get("depth")
-        yield (
-            "personas",
-            f"{number('personas')} (depth {depth}), {number('rejected')} refused{_stages(counts)}{_shortfall(counts)}",
-        )
+        if depth != NOBODY:
+            refused = f"{number('rejected')} refused{_stages(counts)}{_shortfall(counts)}"
+            yield "personas", f"{number('personas')} (depth {depth}), {refused}"
         if near := ((counts.get("diversity") or {}).get("run") or {}).get("nearest"):
             yield "diversity", f"nearest neighbour at a cosine of {near['median']:.2f} on median, {share_near(near)}"
         yield from audit_lines(counts.get("audit"))

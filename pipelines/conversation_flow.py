@@ -18,7 +18,6 @@ import ray
 
 from actors.conversation_writer import SUMMARY, ConversationWriter
 from actors.logic.dialogue import DialogueRule
-from actors.logic.document import DocumentKind
 from actors.logic.persona import Persona
 from actors.logic.plan import Pool, SceneRule, Unit, scenes, units
 from cluster.errors import Halt
@@ -28,9 +27,11 @@ from cluster.session import data_context
 from pipelines.batching import batches_dialogues, in_flight
 from pipelines.coverage import density_folders, measure_density, with_densities
 from pipelines.dues import lap_dues
+from pipelines.manner import manner
 from pipelines.progress import RunView
 from pipelines.services import Services
 from pipelines.settings import Settings
+from pipelines.talking import dialogue_rule, scene_rule
 
 _MAX_TOP_UPS = 5
 _UNITS = 64  # a run is cut into about so many units, none too small for a file or too large to do again
@@ -45,7 +46,7 @@ def converse(settings: Settings, manifest: Manifest, services: Services, view: R
     if made < asked:
         measure_density(settings, manifest, services)
     view.begin("conversations", "conversations_done", made, asked)
-    top_ups = 0
+    rule, top_ups = dialogue_rule(settings, manner(settings, services)), 0
     while made < asked or (manifest.laps and not manifest.laps[-1].done):
         if not manifest.laps or manifest.laps[-1].done:
             if top_ups == _MAX_TOP_UPS:
@@ -53,7 +54,7 @@ def converse(settings: Settings, manifest: Manifest, services: Services, view: R
             top_ups += 1
             manifest.laps.append(Lap(asked - made, _unit_rows(asked - made)))
             manifest.save()
-        _run_lap(settings, manifest, services, view)
+        _run_lap(settings, manifest, services, view, rule)
         gained, made = manifest.conversations.total("rows") - made, manifest.conversations.total("rows")
         if not gained and manifest.laps[-1].done and made < asked:
             break
@@ -73,15 +74,16 @@ def _unit_rows(rows: int) -> int:
     return max(low, min(high, -(-rows // _UNITS)))
 
 
-def _run_lap(settings: Settings, manifest: Manifest, services: Services, view: RunView) -> None:
+def _run_lap(settings: Settings, manifest: Manifest, services: Services, view: RunView, rule: DialogueRule) -> None:
     lap = manifest.laps[-1]
     parts = [(name, part["active"]) for name, part in sorted(manifest.personas.parts.items()) if part["active"]]
     if not parts:
         raise Halt("no document has a persona, so nobody can speak; see failures/ for why")
-    dues, shares = lap_dues(settings.folder, parts, [one.rows for one in manifest.laps], settings.seed)
+    kind = "personas" if settings.conversations.needs_personas else "documents"
+    dues, shares = lap_dues(settings.folder, parts, [one.rows for one in manifest.laps], settings.seed, kind)
     owed = [unit for unit in units(shares, dues, lap.unit_rows) if unit.name not in manifest.conversations.parts]
     if owed:
-        for part in _stream(owed, settings, services):
+        for part in _stream(owed, settings, services, rule):
             if part["halted"]:
                 manifest.save()
                 raise Halt(part["halted"])
@@ -92,7 +94,7 @@ def _run_lap(settings: Settings, manifest: Manifest, services: Services, view: R
     manifest.save()
 
 
-def _stream(owed: list[Unit], settings: Settings, services: Services) -> Iterator[dict[str, Any]]:
+def _stream(owed: list[Unit], settings: Settings, services: Services, rule: DialogueRule) -> Iterator[dict[str, Any]]:
     """A summary for each unit as its part is written. Stopping early cancels what is under way."""
     densities = density_folders(settings)
     expand = partial(_expand, folder=settings.folder, rule=scene_rule(settings), densities=densities)
@@ -106,7 +108,7 @@ def _stream(owed: list[Unit], settings: Settings, services: Services) -> Iterato
                 ConversationWriter,
                 fn_constructor_args=(
                     str(settings.folder),
-                    dialogue_rule(settings),
+                    rule,
                     services.callers(batched),
                     services.links.meter,
                 ),
@@ -134,25 +136,6 @@ def _expand(batch: pa.Table, *, folder: Path, rule: SceneRule, densities: Sequen
         yield pa.Table.from_pylist([asdict(row) | {"unit": unit.name} for row in rows])
 
 
-def scene_rule(settings: Settings) -> SceneRule:
-    """How the run chooses who speaks about what."""
-    given = settings.documents.kind is DocumentKind.PERSONA
-    return SceneRule(settings.conversations.sampling, settings.seed, given)
-
-
-def dialogue_rule(settings: Settings) -> DialogueRule:
-    """What all dialogues of the run have in common."""
-    chosen = settings.conversations
-    return DialogueRule(
-        chosen.respondent_prompt,
-        chosen.max_turns,
-        chosen.context,
-        settings.seed,
-        chosen.max_tokens,
-        settings.llm.small_model,
-    )
-
-
 _PERSONA_FIELDS = [field.name for field in fields(Persona)]
 
 
@@ -164,5 +147,5 @@ def read_pools(folder: Path, part: str) -> Iterator[Pool]:
         personas.setdefault(row["document_id"], []).append(Persona(**row | {"created_at": created}))
     texts = pq.read_table(part_path(folder / "documents", part), columns=["document_id", "text"])
     for row in texts.to_pylist():
-        if found := personas.get(row["document_id"]):
+        if (found := personas.get(row["document_id"], [])) or not personas:
             yield Pool(row["document_id"], row["text"], found)

@@ -16,27 +16,26 @@ _HELD = 4_000_000  # lots in memory; beyond, they are drawn again at each pass
 
 
 def lap_dues(
-    folder: Path, parts: Sequence[tuple[str, int]], laps: Sequence[int], seed: int
+    folder: Path, parts: Sequence[tuple[str, int]], laps: Sequence[int], seed: int, kind: str = "personas"
 ) -> tuple[LapDues, list[tuple[str, int]]]:
     """What the documents owe in the last of the laps, and the rows that each part owes of it.
 
-    Parts are given by name and number of documents with personas, laps by the rows asked for in each.
+    Parts are given by name and number of documents that owe, laps by the rows asked for in each; `kind` is the folder
+    whose parts name these documents.
     """
     documents = sum(count for _, count in parts)
-    pieces = _lots(folder, [name for name, _ in parts], seed, held=documents <= _HELD)
+    pieces = _lots(folder / kind, [name for name, _ in parts], seed, held=documents <= _HELD)
     before, through = (dues(sum(some), documents, pieces) for some in (laps[:-1], laps))
     owed = [(name, through.of_all(lots) - before.of_all(lots)) for (name, _), lots in zip(parts, pieces(), strict=True)]
     return LapDues(len(laps) - 1, before, through), owed
 
 
 def _lots(folder: Path, names: Sequence[str], seed: int, held: bool) -> Callable[[], Iterable[Lots]]:
-    """The lots of the documents that have personas, part by part."""
+    """The lots of the documents in the parts of a folder, part by part."""
 
     def drawn() -> Iterator[Lots]:
         for name in names:
-            table = pq.read_table(
-                part_path(folder / "personas", name), columns=["document_id"], read_dictionary=["document_id"]
-            )
+            table = pq.read_table(part_path(folder, name), columns=["document_id"], read_dictionary=["document_id"])
             ids = table.column("document_id").unique().to_pylist()
             yield np.array([lot(seed, one) for one in ids], np.uint64)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from actors.logic.depth import auto_depth, target_per_document
 from actors.logic.document import DocumentKind
-from actors.logic.growth import GrowthRule
+from actors.logic.growth import NOBODY, GrowthRule
 from actors.logic.persona_call import Wording
 from cluster.errors import UserError
 from pipelines.settings import Prompts, Settings
@@ -19,7 +19,7 @@ def growth_rule(settings: Settings, documents: int) -> GrowthRule:
     target = personas.target_per_document or target_per_document(asked, documents)
     depth = auto_depth(target, personas.per_call, given) if personas.depth == "auto" else personas.depth
     return GrowthRule(
-        depth,
+        depth if settings.conversations.needs_personas else NOBODY,
         personas.per_call,
         personas.granularity,
         settings.seed,

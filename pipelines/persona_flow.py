@@ -90,7 +90,7 @@ class _Flow:
         self._settings, self._manifest, self._pools, self._view = settings, manifest, pools, view
         self._in_flight = in_flight
         pool = pool_size(rule.depth, rule.per_call, rule.given)
-        self._batch_rows = max(1, min(_PART_DOCUMENTS, _PART_PERSONAS // pool))
+        self._batch_rows = max(1, min(_PART_DOCUMENTS, _PART_PERSONAS // max(1, pool)))
         self._buffers = [_Buffer() for _ in pools]
         self._pending: dict[Any, int] = {}
         self._bad: list[Failure] = []

@@ -35,6 +35,7 @@ from pipelines.sources import (
     plan_splits,
     read_split,
 )
+from pipelines.talking import dialogue_rule, writes_manner
 
 _SAMPLE = 200  # documents whose length is measured
 _CHARACTERS_PER_TOKEN = 4
@@ -100,11 +101,13 @@ def _documents(settings: Settings, splits: list[Split]) -> Iterator[Document]:
 def _figures(settings: Settings, documents: int, characters: int) -> Plan:
     talk = settings.conversations
     rule = growth_rule(settings, documents)
+    dialogue_rule(settings)
     given, depth = rule.given, rule.depth
     pool = pool_size(depth, rule.per_call, given)
     per_call = 1 if rule.one_per_request else rule.per_call
     persona_calls = (pool - given) // per_call * documents + -(-settings.personas.baseline // per_call)
-    dialogue_calls = 2 * talk.max_turns * talk.count
+    asks, answers = (calls * talk.count for calls in talk.calls)
+    asks += writes_manner(settings)
     read = characters // _CHARACTERS_PER_TOKEN
     text, persona = 0 if given else read, read if given and depth == 0 else _PERSONA_TOKENS
     first = int(given)  # the layer that is asked for first
@@ -114,12 +117,11 @@ def _figures(settings: Settings, documents: int, characters: int) -> Plan:
     history = sum(exchange * said for exchange in range(talk.max_turns)) / talk.max_turns
     correspondent = _tokens("correspondent") + persona + text + history
     respondent = _MESSAGE_TOKENS + (text if talk.context is Context.DOCUMENT else 0) + history
-    exchanges = dialogue_calls / 2
     judge_calls = min(settings.audit.sample, pool * documents) if settings.audit.judge else 0
     tokens = {
         Role.PERSONA: (persona_calls * asked, persona_calls * per_call * _PERSONA_TOKENS),
-        Role.CORRESPONDENT: (exchanges * correspondent, exchanges * _MESSAGE_TOKENS),
-        Role.RESPONDENT: (exchanges * respondent, exchanges * _ANSWER_TOKENS),
+        Role.CORRESPONDENT: (asks * correspondent, asks * _MESSAGE_TOKENS),
+        Role.RESPONDENT: (answers * respondent, answers * _ANSWER_TOKENS),
     }
     if judge_calls:
         judged = _tokens("audit_judge") + _GROUPS_TOKENS + _PERSONA_TOKENS
@@ -133,7 +135,7 @@ def _figures(settings: Settings, documents: int, characters: int) -> Plan:
         personas_per_document=pool,
         personas=pool * documents,
         conversations=talk.count,
-        calls=persona_calls + dialogue_calls + judge_calls,
+        calls=persona_calls + asks + answers + judge_calls,
         prompt_tokens=int(prompt),
         completion_tokens=int(written),
         cost_usd=_cost(settings, tokens),
@@ -143,7 +145,7 @@ def _figures(settings: Settings, documents: int, characters: int) -> Plan:
         characters_per_document=characters,
         budget_usd=settings.llm.budget_usd,
         prices=tuple(settings.llm.listed()),
-        batch_calls=persona_calls * batches_personas(settings) + dialogue_calls * batches_dialogues(settings),
+        batch_calls=persona_calls * batches_personas(settings) + (asks + answers) * batches_dialogues(settings),
         basis=f"{_TOKENS_PER_S} tokens/s a stream, {streams} streams, {_ANSWER_TOKENS} tokens an answer (assumed)",
     )
 

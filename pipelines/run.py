@@ -12,7 +12,7 @@ from rich.console import Console
 
 from actors.logic.document import DocumentKind
 from actors.logic.filters import Fault
-from actors.logic.growth import GrowthRule
+from actors.logic.growth import NOBODY, GrowthRule
 from actors.logic.near_duplicates import ADMITTED, WANTED, Reason
 from actors.logic.persona_call import PersonaCall
 from cluster.errors import Halt, UserError
@@ -27,6 +27,7 @@ from pipelines.preflight import check
 from pipelines.run_folder import open_run
 from pipelines.settings import Settings, document_characters
 from pipelines.sources import check_fields, check_generated, count_documents, find_files, marked, plan_splits
+from pipelines.talking import dialogue_rule
 
 if TYPE_CHECKING:
     from pipelines.progress import RunView
@@ -59,6 +60,8 @@ def run(
     """
     stages = stages or Stages()
     read_references(settings.audit.reference)
+    if stages.conversations:
+        dialogue_rule(settings)
     with open_run(settings, command, fresh) as manifest:
         if not _left(settings, manifest, stages) and not is_outdated(settings, manifest):
             console.print(f"{settings.run_dir} is finished: nothing to do", highlight=False, soft_wrap=True)
@@ -101,9 +104,9 @@ def _left(settings: Settings, manifest: Manifest, stages: Stages) -> bool:
 def _pays_for_a_call(settings: Settings, rule: GrowthRule, targets: list[Endpoint]) -> None:
     """`UserError` where the budget is less than the cheapest persona call may cost: about a text without words.
 
-    Given personas that are to have no relations need no such call.
+    Given personas that are to have no relations need no such call, and a run without personas neither.
     """
-    if rule.given and not rule.depth:
+    if rule.depth == NOBODY or (rule.given and not rule.depth):
         return
     budget, parent = settings.llm.budget_usd, "given" if rule.given else None
     call = PersonaCall("", parent, 0, "", rule.per_call, rule.granularity, rule.seed, rule.one_per_request)

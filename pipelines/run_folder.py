@@ -124,6 +124,10 @@ def lasting(settings: Settings) -> dict[str, Any]:
     for template in ("personas.prompts.text", "personas.prompts.persona", "bios.prompt"):
         if flat.get(template):
             flat[template] = f"{flat[template]} ({_content_digest(Path(flat[template]))})"
+    if (strategy := settings.conversations.strategy).endswith(".txt"):
+        flat["conversations.strategy"] = f"{strategy} ({_content_digest(Path(strategy))})"
+    if not settings.conversations.needs_personas:
+        flat["personas.depth"] = "none"
     del flat["personas.dedup.backend"]  # makes the same vectors
     del flat["personas.baseline"]  # what the run is held against
     if flat["documents.generated"] == "warn":  # which differs in words alone

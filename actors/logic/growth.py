@@ -18,6 +18,7 @@ from actors.logic.persona_call import PLAIN, PersonaAnswer, PersonaCall, Wording
 from cluster.errors import FailureKind
 from cluster.program import Done, Failed, Halted, Outcome
 
+NOBODY = -1  # the depth of a run that needs no personas
 GIVEN = "given"  # the relation of a persona that was not found but came with the documents
 
 Ask = Callable[[PersonaCall], Awaitable[Outcome]]
@@ -28,8 +29,9 @@ Admit = Callable[[Sequence[Candidate]], Awaitable[list[Verdict]]]
 class GrowthRule:
     """How every document's tree is grown; the same for the whole run.
 
-    A document that is `given` as a persona is itself the seed layer; no model is asked about it before layer 1. Whom
-    filters and near-duplicates take from a parent's `per_call` children is asked for again, `refills` times at most.
+    At depth NOBODY there is no layer. A document that is `given` as a persona is itself the seed layer; no model is
+    asked about it before layer 1. Whom filters and near-duplicates take from a parent's `per_call` children is asked
+    for again, `refills` times at most.
     """
 
     depth: int

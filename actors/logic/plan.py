@@ -23,8 +23,8 @@ class SceneRule:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """A document with its personas, of which there is at least one; and, where they are sampled by it, the density of
-    the corpus around each."""
+    """A document with its personas, none where nobody in particular speaks; and, where they are sampled by it, the
+    density of the corpus around each."""
 
     document_id: str
     text: str
@@ -74,20 +74,20 @@ def scenes(unit: Unit, pools: Sequence[Pool], rule: SceneRule) -> list[Scene]:
             rng = derived_rng(rule.seed, pool.document_id, "sampling", *again)
             ordinals, depths = range(low - reached, high - reached), [one.depth for one in pool.personas]
             picks = draw(depths, owed, rule.sampling, rng, already, pool.densities, ordinals)
+            speakers: list[Persona | None] = [pool.personas[pick] for pick in picks] or [None] * len(ordinals)
             made += [
-                _scene(pool, pool.personas[pick], lap, ordinal, rule)
-                for ordinal, pick in zip(ordinals, picks, strict=True)
+                _scene(pool, speaker, lap, ordinal, rule) for ordinal, speaker in zip(ordinals, speakers, strict=True)
             ]
         reached += owed
     return made
 
 
-def _scene(pool: Pool, persona: Persona, lap: int, ordinal: int, rule: SceneRule) -> Scene:
+def _scene(pool: Pool, persona: Persona | None, lap: int, ordinal: int, rule: SceneRule) -> Scene:
     return Scene(
         conversation_id=conversation_id(rule.seed, pool.document_id, lap, ordinal),
         document_id=pool.document_id,
-        persona_id=persona.persona_id,
-        persona=persona.text,
-        persona_generation_depth=persona.depth,
+        persona_id=persona.persona_id if persona else "",
+        persona=persona.text if persona else "",
+        persona_generation_depth=persona.depth if persona else 0,
         document="" if rule.given else pool.text,
     )

@@ -17,6 +17,7 @@ from actors.logic.persona import Granularity
 from actors.logic.sampling import Sampling
 from pipelines.settings.audit import Audit
 from pipelines.settings.bios import Bios
+from pipelines.settings.conversations import Conversations
 from pipelines.settings.dedup import Dedup
 from pipelines.settings.llm import EMBEDDED, EndpointSettings, Llm
 from pipelines.settings.section import Section
@@ -71,18 +72,6 @@ class Personas(Section):
         if self.baseline and self.dedup.scope is not Scope.CORPUS:
             raise ValueError("has a baseline, which needs dedup.scope: corpus; set that, or leave baseline out")
         return self
-
-
-class Conversations(Section):
-    count: Annotated[int, Field(strict=True, ge=1)] = 1000
-    max_turns: Annotated[int, Field(strict=True, ge=1, le=50)] = 3
-    strategy: Literal["persona"] = "persona"
-    sampling: Sampling = Sampling.DEPTH_WEIGHTED
-    respondent_prompt: str = "You are a helpful assistant."
-    context: Context = Context.DOCUMENT
-    auto_improve: Literal[False] = False
-    candidates: Literal[1] = 1
-    max_tokens: Annotated[int, Field(strict=True, ge=16)] = 1024
 
 
 class Callers(Section):
@@ -151,10 +140,24 @@ class Settings(Section):
         return self.model_copy(update={"conversations": without})
 
     @model_validator(mode="after")
+    def _somebody_or_something(self) -> Settings:
+        """Without personas nothing is kept apart, and there have to be documents to talk about."""
+        if self.conversations.needs_personas:
+            return self
+        if self.documents.kind is DocumentKind.PERSONA:
+            raise ValueError(
+                "conversations.persona_in is none, but with documents.kind: persona there is nothing else to start "
+                "from; choose question, answer or both"
+            )
+        dedup = self.personas.dedup.model_copy(update={"scope": Scope.NONE})
+        personas = self.personas.model_copy(update={"dedup": dedup})
+        return self.model_copy(update={"personas": personas})
+
+    @model_validator(mode="after")
     def _coverage_has_vectors(self) -> Settings:
         """How many people are like one is told by the vectors of all, which are kept for one scope alone."""
-        scope = self.personas.dedup.scope
-        if self.conversations.sampling is Sampling.COVERAGE and scope is not Scope.CORPUS:
+        talk, scope = self.conversations, self.personas.dedup.scope
+        if talk.needs_personas and talk.sampling is Sampling.COVERAGE and scope is not Scope.CORPUS:
             raise ValueError(
                 f"conversations.sampling is coverage, but personas.dedup.scope is {scope}, which keeps no vectors of "
                 "the corpus; set it to corpus, or choose depth_weighted or uniform"

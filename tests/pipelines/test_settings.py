@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from actors.encoder import Backend, Precision
-from actors.logic.dialogue import Context
+from actors.logic.dialogue import Context, PersonaIn
 from actors.logic.document import DocumentKind
 from actors.logic.near_duplicates import Scope
 from actors.logic.persona import Granularity
@@ -666,3 +666,62 @@ def test_callers_are_given_everything_that_was_set(monkeypatch):
 def test_a_price_without_end_is_unknown(price):
     [found] = endpoints(settings(llm={"endpoints": [{"base_url": "http://h", "model": "m", "price": price}]}))
     assert found.price is None
+
+
+# --- talks and tasks
+
+
+def test_a_task_is_one_question_without_a_document_unless_told_otherwise():
+    for strategy in ("math", "npc", "prompts/haiku.txt"):
+        found = settings(f"conversations.strategy={strategy}").conversations
+        assert (found.max_turns, found.context, found.needs_personas) == (1, Context.NONE, True)
+    told = settings("conversations.strategy=math", "conversations.max_turns=2", "conversations.context=document")
+    assert (told.conversations.max_turns, told.conversations.context) == (2, Context.DOCUMENT)
+
+
+def test_a_run_without_personas_keeps_none_apart():
+    found = settings("conversations.strategy=contextual")
+    assert found.conversations.persona_in is PersonaIn.NONE and not found.conversations.needs_personas
+    assert found.personas.dedup.scope is Scope.NONE
+
+
+@pytest.mark.parametrize(
+    ("overrides", "calls"),
+    [
+        ([], (3, 3)),
+        (["conversations.strategy=math"], (1, 1)),
+        (["conversations.strategy=math", "conversations.answer=false"], (1, 0)),
+        (["conversations.strategy=npc"], (0, 1)),
+        (["conversations.strategy=npc", "conversations.max_turns=2"], (1, 2)),
+    ],
+)
+def test_the_calls_of_a_dialogue_are_known_beforehand(overrides, calls):
+    assert settings(*overrides).conversations.calls == calls
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (
+            ["conversations.strategy=maths"],
+            "conversations.strategy must be one of persona, contextual, instruction, math, reasoning, knowledge, npc, "
+            "tool, or a template's path (.txt), got 'maths'",
+        ),
+        (
+            ["conversations.answer=false"],
+            "conversations has answer: false, but strategy persona is made of answers; leave it out",
+        ),
+        (
+            ["conversations.strategy=contextual", "conversations.persona_in=both"],
+            "conversations has persona_in: both, but strategy contextual puts no persona before the model; leave it "
+            "out, or choose strategy persona",
+        ),
+        (
+            ["documents.kind=persona", "conversations.strategy=contextual"],
+            "conversations.persona_in is none, but with documents.kind: persona there is nothing else to start from; "
+            "choose question, answer or both",
+        ),
+    ],
+)
+def test_a_strategy_that_cannot_be_is_named_with_the_way_out(overrides, said):
+    assert refusal(*overrides) == said

@@ -22,21 +22,23 @@ _ONE_QUESTION = {
 }
 
 
+_ANYONE = "Somebody who has just read this text."
+
+
 @dataclass(frozen=True, slots=True)
 class Correspondent:
-    """A persona that asks about a document, or, where that is empty, about its own life."""
+    """A persona that asks about a document, or, where that is empty, about its own life. An empty persona is anyone;
+    `manner` says more of how all of them ask."""
 
     persona: str
     document: str
+    manner: str = ""
     role: Role = Role.CORRESPONDENT
     cuts: bool = False
 
     def ask(self, turns: Sequence[Turn]) -> Ask:
         """The dialogue from the persona's side: its own messages are the assistant's, the last answer asks it on."""
-        about = {"document": self.document} if self.document else {}
-        [grounds] = render(load(_grounds(self.document)), **about)
-        [system] = render(load("correspondent"), persona=self.persona, grounds=grounds["content"])
-        messages: list[Message] = [{"role": "system", "content": system["content"]}]
+        messages: list[Message] = [{"role": "system", "content": self._system()}]
         messages += render(load("correspondent_opening"))
         for turn in turns:
             messages.append({"role": "assistant" if turn.role == "user" else "user", "content": turn.content})
@@ -53,14 +55,28 @@ class Correspondent:
             return "introduces itself"
         return "answers for the assistant" if speaks_for_the_other(text) else None
 
-    def prompts(self, exchanges: int) -> list[str]:
-        """The names of the templates that its messages are asked for with."""
-        names = ["correspondent", _grounds(self.document), "correspondent_opening"]
-        return names + ["correspondent_next"] * (exchanges > 1)
+    def shas(self, exchanges: int) -> list[str]:
+        """Of the templates that its messages are asked for with, and the manner."""
+        names = [self._who, self._grounds, "correspondent_opening", *["correspondent_next"] * (exchanges > 1)]
+        return [*(load(name).sha for name in names), *filter(None, [self.manner])]
 
+    def _system(self) -> str:
+        about = {"document": self.document} if self.document else {}
+        [grounds] = render(load(self._grounds), **about)
+        who = {"persona": self.persona} if self.persona else {}
+        [system] = render(load(self._who), grounds=grounds["content"], **who)
+        if not self.manner:
+            return system["content"]
+        [manner] = render(load("correspondent_manner"), manner=self.manner)
+        return f"{system['content']}\n\n{manner['content']}"
 
-def _grounds(document: str) -> str:
-    return "grounds_document" if document else "grounds_life"
+    @property
+    def _who(self) -> str:
+        return "correspondent" if self.persona else "correspondent_anyone"
+
+    @property
+    def _grounds(self) -> str:
+        return "grounds_document" if self.document else "grounds_life"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +89,13 @@ class SmallCorrespondent:
     cuts: bool = True
 
     def ask(self, turns: Sequence[Turn]) -> Ask:
+        who = self.persona or _ANYONE
         if turns:
-            messages = render(load("correspondent_small_next"), persona=self.persona, answer=turns[-1].content)
+            messages = render(load("correspondent_small_next"), persona=who, answer=turns[-1].content)
         elif self.document:
-            messages = render(load("correspondent_small"), persona=self.persona, document=self.document)
+            messages = render(load("correspondent_small"), persona=who, document=self.document)
         else:
-            messages = render(load("correspondent_small_life"), persona=self.persona)
+            messages = render(load("correspondent_small_life"), persona=who)
         return Ask(messages, 0.6, _ONE_QUESTION)  # warmer than this, a small model loses itself
 
     def text(self, answer: ChatAnswer) -> str:
@@ -88,7 +105,7 @@ class SmallCorrespondent:
     def fault(self, text: str, turns: Sequence[Turn]) -> str | None:
         return None
 
-    def prompts(self, exchanges: int) -> list[str]:
-        """The names of the templates that its messages are asked for with."""
+    def shas(self, exchanges: int) -> list[str]:
+        """Of the templates that its messages are asked for with."""
         opening = "correspondent_small" if self.document else "correspondent_small_life"
-        return [opening, *["correspondent_small_next"] * (exchanges > 1)]
+        return [load(name).sha for name in (opening, *["correspondent_small_next"] * (exchanges > 1))]

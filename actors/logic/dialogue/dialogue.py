@@ -6,13 +6,14 @@ Where there is none, it is about what moves the persona.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from actors.logic.dialogue.correspondent import Correspondent, SmallCorrespondent
-from actors.logic.dialogue.respondent import Respondent, with_document
+from actors.logic.dialogue.respondent import Respondent, with_document, with_persona
 from actors.logic.dialogue.scene import Context, DialogueRule, Scene
-from actors.logic.dialogue.speaking import Voice, say
+from actors.logic.dialogue.speaking import Said, Voice, say
+from actors.logic.dialogue.tasks import Setter
 from actors.logic.dialogue.turns import Conversation, Turn
 from actors.prompts import load
 from cluster.chat import ChatModel, Usage
@@ -35,34 +36,56 @@ class Dialogue:
         return await self._talk(Voice(chat, self.scene.conversation_id, self.rule.seed, self.rule.max_tokens))
 
     async def _talk(self, voice: Voice) -> Conversation:
-        asks, answers = self._correspondent(), Respondent(self._system(), self.rule.small_model)
+        answers = Respondent(self._system(), self.rule.small_model)
         turns: list[Turn] = []
         usage, models = Usage(), ("", "")
         for exchange in range(self.rule.max_turns):
-            asked = await say(voice, asks, turns, str(exchange))
+            asked = await self._ask(voice, turns, exchange)
             turns.append(Turn("user", asked.text))
+            if not self.rule.is_answered:
+                return Conversation(turns, asked.model, "", usage + asked.usage)
             reply = await answers.answer(voice, turns, str(exchange))
             turns += reply.turns
             usage, models = usage + asked.usage + reply.usage, (asked.model, reply.model)
         return Conversation([Turn("system", reply.system), *turns], *models, usage)
 
+    async def _ask(self, voice: Voice, turns: Sequence[Turn], exchange: int) -> Said:
+        task = self.rule.task
+        if exchange or not task:
+            return await say(voice, self._correspondent(), turns, str(exchange))
+        about = self.scene.document if self.rule.context is Context.DOCUMENT or task.template else ""
+        if task.is_question:
+            return await say(voice, Setter(task, self._persona, about), turns, str(exchange))
+        return Said(task.messages(self._persona, about)[-1]["content"], "", Usage())
+
     def prompt_shas(self) -> dict[str, str]:
-        """12 hex digits for each speaker: the templates that its messages are asked for with, and, of the respondent,
-        the instructions that the config gives it."""
-        names = self._correspondent().prompts(self.rule.max_turns)
-        grounds = [load("respondent_context").sha] * (self.rule.context is Context.DOCUMENT)
+        """12 hex digits for each speaker: the templates that its messages are asked for with, and, of each, what the
+        config tells it."""
+        rule, has_document = self.rule, self.rule.context is Context.DOCUMENT
+        first = rule.task.shas(rule.asks_as_persona, has_document) if rule.task else []
+        later = [] if first and rule.max_turns == 1 else self._correspondent().shas(rule.max_turns)
+        grounds = [load("respondent_context").sha] * has_document
+        whom = [load("respondent_persona").sha] * rule.answers_to_persona
         return {
-            "correspondent": _sha(load(name).sha for name in names),
-            "respondent": _sha([self.rule.respondent_prompt, *grounds]),
+            "correspondent": _sha([*first, *later]),
+            "respondent": _sha([rule.respondent_prompt, *grounds, *whom]),
         }
 
+    @property
+    def _persona(self) -> str:
+        """As those know it who ask."""
+        return self.scene.persona if self.rule.asks_as_persona else ""
+
     def _correspondent(self) -> Correspondent | SmallCorrespondent:
-        kind = SmallCorrespondent if self.rule.small_model else Correspondent
-        return kind(self.scene.persona, self.scene.document)
+        if self.rule.small_model:
+            return SmallCorrespondent(self._persona, self.scene.document)
+        return Correspondent(self._persona, self.scene.document, self.rule.manner)
 
     def _system(self) -> str:
-        prompt = self.rule.respondent_prompt
-        return with_document(prompt, self.scene.document) if self.rule.context is Context.DOCUMENT else prompt
+        system = self.rule.respondent_prompt
+        if self.rule.context is Context.DOCUMENT:
+            system = with_document(system, self.scene.document)
+        return with_persona(system, self.scene.persona) if self.rule.answers_to_persona else system
 
 
 def _sha(parts: Iterable[str]) -> str:

@@ -58,3 +58,9 @@ def with_document(prompt: str, document: str) -> str:
     """The system message of an assistant that has the document at hand."""
     [message] = render(load("respondent_context"), respondent_prompt=prompt, document=document)
     return message["content"]
+
+
+def with_persona(system: str, persona: str) -> str:
+    """The system message of an assistant that knows who asks."""
+    [message] = render(load("respondent_persona"), system=system, persona=persona)
+    return message["content"]

@@ -6,12 +6,23 @@ import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 
+from actors.logic.dialogue.tasks import Task
+
 
 class Context(StrEnum):
     """What the respondent knows of the document."""
 
     NONE = "none"
     DOCUMENT = "document"
+
+
+class PersonaIn(StrEnum):
+    """Whose messages know of the persona: it helps questions, and hurts proofs."""
+
+    QUESTION = "question"
+    ANSWER = "answer"
+    BOTH = "both"
+    NONE = "none"
 
 
 def conversation_id(seed: int, document_id: str, lap: int, ordinal: int) -> str:
@@ -21,7 +32,8 @@ def conversation_id(seed: int, document_id: str, lap: int, ordinal: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One dialogue to be: who speaks about which document. `document` is empty where there is none to talk about."""
+    """One dialogue to be: who speaks about which document. `document` is empty where there is none to talk about,
+    `persona_id` where nobody in particular speaks."""
 
     conversation_id: str
     document_id: str
@@ -33,10 +45,12 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class DialogueRule:
-    """How every dialogue of the run is made.
+    """How every dialogue of the run is made, and under which `name` it stands in the column `task`.
 
-    `max_turns` exchanges are made, each a user and an assistant message. For a `small_model` the correspondent is shown
-    examples and held to one question, and an answer that runs on is cut after its last whole sentence.
+    A `task` takes the place of the first message. `manner` says more of who asks and how, for all personas alike;
+    `is_answered` whether anybody answers. `max_turns` exchanges are made, each a user and an assistant message. For a
+    `small_model` the correspondent is shown examples and held to one question, and an answer that runs on is cut after
+    its last whole sentence.
     """
 
     respondent_prompt: str
@@ -45,3 +59,16 @@ class DialogueRule:
     seed: int
     max_tokens: int = 1024
     small_model: bool = False
+    name: str = "dialogue"
+    task: Task | None = None
+    persona_in: PersonaIn = PersonaIn.QUESTION
+    is_answered: bool = True
+    manner: str = ""
+
+    @property
+    def asks_as_persona(self) -> bool:
+        return self.persona_in in (PersonaIn.QUESTION, PersonaIn.BOTH)
+
+    @property
+    def answers_to_persona(self) -> bool:
+        return self.persona_in in (PersonaIn.ANSWER, PersonaIn.BOTH)

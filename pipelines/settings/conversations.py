@@ -1,0 +1,87 @@
+"""What is talked about, by whom, and what the assistant knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from actors.logic.dialogue import Context, PersonaIn
+from actors.logic.dialogue.tasks import QUESTIONS, TEXTS
+from actors.logic.sampling import Sampling
+from pipelines.settings.section import Section
+
+_TALKS = ("persona", "contextual")
+_TURNS = 3
+
+
+class Conversations(Section):
+    """`strategy` is a talk, a task, or the path of a task's template, which ends in .txt."""
+
+    count: Annotated[int, Field(strict=True, ge=1)] = 1000
+    max_turns: Annotated[int, Field(strict=True, ge=1, le=50)] = _TURNS
+    strategy: str = "persona"
+    sampling: Sampling = Sampling.DEPTH_WEIGHTED
+    respondent_prompt: str = "You are a helpful assistant."
+    correspondent_prompt: str | None = None
+    persona_in: PersonaIn = PersonaIn.QUESTION
+    answer: bool = True
+    context: Context = Context.DOCUMENT
+    auto_improve: Literal[False] = False
+    candidates: Literal[1] = 1
+    max_tokens: Annotated[int, Field(strict=True, ge=16)] = 1024
+
+    @field_validator("strategy")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        known = (*_TALKS, *QUESTIONS, *TEXTS)
+        if value in known or value.endswith(".txt"):
+            return value
+        raise ValueError(f"must be one of {', '.join(known)}, or a template's path (.txt)")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_the_strategy_has_it(cls, values: object) -> object:
+        """A task is one question or text and has no document unless told; `contextual` puts nobody before the model."""
+        if not isinstance(values, dict):
+            return values
+        if values.get("strategy") == "contextual":
+            return {"persona_in": PersonaIn.NONE, **values}
+        is_task = _is_task(values.get("strategy", "persona"))
+        return {"max_turns": 1, "context": Context.NONE, **values} if is_task else values
+
+    @model_validator(mode="after")
+    def _fit_each_other(self) -> Conversations:
+        if not self.answer and (not self.is_task or self.strategy in TEXTS):
+            raise ValueError(f"has answer: false, but strategy {self.strategy} is made of answers; leave it out")
+        if self.strategy == "contextual" and self.needs_personas:
+            raise ValueError(
+                f"has persona_in: {self.persona_in}, but strategy contextual puts no persona before the model; leave "
+                "it out, or choose strategy persona"
+            )
+        return self
+
+    @property
+    def is_task(self) -> bool:
+        return _is_task(self.strategy)
+
+    @property
+    def task(self) -> str:
+        """What stands in the column `task`."""
+        return "dialogue" if self.strategy == "persona" else Path(self.strategy).stem
+
+    @property
+    def calls(self) -> tuple[int, int]:
+        """Of the correspondent and of the respondent, for one dialogue whose every message is one at the first try."""
+        if not self.answer:
+            return 1, 0
+        return self.max_turns - (self.strategy in TEXTS), self.max_turns
+
+    @property
+    def needs_personas(self) -> bool:
+        return self.persona_in is not PersonaIn.NONE
+
+
+def _is_task(strategy: object) -> bool:
+    return isinstance(strategy, str) and strategy not in _TALKS

@@ -1,0 +1,47 @@
+"""What a run makes besides talks of personas, over HTTP."""
+
+from __future__ import annotations
+
+import pytest
+from jobs import KEY, metrics, rows, write_config, write_corpus
+
+ENV = {"POPULACE_TEST_KEY": KEY}
+
+
+def test_without_personas_somebody_asks_about_each_document(tmp_path, model_server, shared_ray, run_populace):
+    server = model_server(keys=[KEY])
+    talk = {"count": 12, "max_turns": 1, "strategy": "contextual", "respondent_prompt": "You keep the notes."}
+    place = {"address": shared_ray.address}
+    config = write_config(tmp_path, server.base_url, write_corpus(tmp_path, 6), conversations=talk, cluster=place)
+    done = run_populace("run", config, env=ENV)
+    assert done.returncode == 0, done.stderr
+    made = rows(tmp_path / "run", "conversations")
+    assert {(row["persona_id"], row["persona"], row["persona_generation_depth"]) for row in made} == {(None,) * 3}
+    assert {row["task"] for row in made} == {"contextual"}
+    assert len(made) == 12 and len({row["document_id"] for row in made}) == 6
+    assert server.stats()["requests"] == metrics(tmp_path / "run")["calls"] == 12 * 2 + 1, "one wrote who asks"
+    assert rows(tmp_path / "run", "personas") == []
+    assert run_populace("status", tmp_path / "run").returncode == 0
+
+    with_people = run_populace("run", config, "--set", "conversations.strategy=persona", env=ENV)
+    assert with_people.returncode == 2 and "personas.depth was 'none'" in with_people.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["instruction", "math", "reasoning", "knowledge", "npc", "tool", "haiku.txt"])
+def test_each_task_makes_its_rows(tmp_path, model_server, shared_ray, run_populace, strategy):
+    server = model_server(keys=[KEY])
+    if strategy.endswith(".txt"):
+        (tmp_path / strategy).write_text("Write a haiku that {persona} would like.")
+        strategy = str(tmp_path / strategy)
+    place = {"address": shared_ray.address}
+    talk = {"count": 20, "strategy": strategy}
+    config = write_config(tmp_path, server.base_url, write_corpus(tmp_path, 4), conversations=talk, cluster=place)
+    config.write_text(config.read_text().replace("  max_turns: 2\n", ""))
+    done = run_populace("run", config, env=ENV)
+    assert done.returncode == 0, done.stderr
+    made = rows(tmp_path / "run", "conversations")
+    assert len(made) == 20 and len({row["conversation_id"] for row in made}) == 20
+    for row in made:
+        assert [message["role"] for message in row["messages"]] == ["system", "user", "assistant"]
+        assert row["persona_id"] and row["task"] == strategy.rpartition("/")[2].removesuffix(".txt")
