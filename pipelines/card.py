@@ -49,9 +49,14 @@ def _header(counts: dict[str, Any], folder: Path) -> dict[str, Any]:
         "license": "other",
         "task_categories": ["text-generation"],
         "tags": ["synthetic", "persona", "conversational", "populace"],
-        "size_categories": [next((label for bound, label in _SIZES if rows < bound), "n>10M")],
+        "size_categories": [size_category(rows)],
         "configs": configs,
     }
+
+
+def size_category(rows: int) -> str:
+    """As the hub has them: `1K<n<10K`."""
+    return next((label for bound, label in _SIZES if rows < bound), "n>10M")
 
 
 def _body(settings: Settings, manifest: Manifest, counts: dict[str, Any]) -> str:

@@ -128,6 +128,33 @@ def status(
 
 
 @app.command()
+def export(
+    run_dir: RunDir,
+    format_: Annotated[
+        str, typer.Option("--format", metavar="F", help="messages, sharegpt, alpaca, dpo or tools.", show_default=False)
+    ],
+    as_: Annotated[
+        str | None, typer.Option("--as", metavar="KIND", help="jsonl or parquet; else by the ending of --to, or jsonl.")
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="A folder, or a .jsonl or .parquet file; else RUN_DIR/exports/FORMAT.")
+    ] = None,
+    split: Annotated[
+        str, typer.Option(help="Shares of train,validation,test; a document is in one of them alone.")
+    ] = "1",
+    push: Annotated[
+        str | None, typer.Option(metavar="OWNER/NAME", help="Also to a dataset repository of the Hugging Face hub.")
+    ] = None,
+) -> None:
+    """The conversations in a format to train from, as far as they are made. Works beside a running job."""
+    with _errors(f"populace export {run_dir}"):
+        from pipelines import export as exports
+
+        job = exports.asked(run_dir, format_, as_, to, split, push)
+        exports.show(job, _console())
+
+
+@app.command()
 def dedup(
     input_: Annotated[
         str, typer.Argument(metavar="INPUT", help="A .jsonl or .parquet, a folder or glob of them.", show_default=False)

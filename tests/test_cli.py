@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from pipelines.cli import app, main
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ["demo", "run", "personas", "converse", "plan", "preview", "status", "bios"]
+COMMANDS = ["demo", "run", "personas", "converse", "plan", "preview", "status", "bios", "export"]
 CONFIG = """
 run_dir: {folder}/run
 documents: {{path: [{folder}/corpus.txt]}}
@@ -60,7 +60,8 @@ def test_help_costs_less_than_half_a_second_of_cpu():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "more"), [(["--help"], ["pydantic"]), (["run", "--help"], []), (["plan", "-h"], [])]
+    ("arguments", "more"),
+    [(["--help"], ["pydantic"]), (["run", "--help"], []), (["plan", "-h"], []), (["export", "-h"], [])],
 )  # typer itself loads pydantic for the help of a command
 def test_help_loads_nothing_heavy(arguments, more):
     code = f"""
@@ -71,7 +72,7 @@ try:
     main()
 except SystemExit as done:
     assert not done.code
-heavy = {{"ray", "torch", "faiss", "openai", "pyarrow", "numpy", "yaml", *{more!r}}}
+heavy = {{"ray", "torch", "faiss", "openai", "pyarrow", "numpy", "yaml", "huggingface_hub", *{more!r}}}
 print(sorted(heavy & sys.modules.keys()), file=sys.stderr)
 """
     done = python("-c", code)

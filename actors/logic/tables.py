@@ -96,6 +96,20 @@ CONVERSATIONS = pa.schema(
     ]
 )
 
+REJECTED_CONVERSATIONS = pa.schema(  # each in the part of the name that has the conversation which was accepted instead
+    [
+        ("conversation_id", pa.string()),
+        ("document_id", pa.string()),
+        ("persona_id", pa.string()),
+        ("messages", pa.list_(_MESSAGE)),
+        ("task", pa.string()),
+        ("scores", CONVERSATIONS.field("scores").type),
+        ("reason", pa.string()),
+        ("attempt", pa.int32()),
+        ("created_at", _TIME),
+    ]
+)
+
 BIOS = pa.schema(
     [
         ("bio_id", pa.string()),

@@ -1,0 +1,8 @@
+"""Conversations in the formats that others train from: whole batches at a time, each with what it had to leave out."""
+
+from actors.logic.export.formats import FORMATS, Format
+from actors.logic.export.json_text import json_lines
+from actors.logic.export.shape import Batch, Converted
+from actors.logic.export.splits import SPLITS, assigned, fractions
+
+__all__ = ["FORMATS", "SPLITS", "Batch", "Converted", "Format", "assigned", "fractions", "json_lines"]
