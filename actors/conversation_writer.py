@@ -70,7 +70,8 @@ class ConversationWriter:
 
 
 def _scene(row: dict[str, Any]) -> Scene:
-    return Scene(**{field.name: row[field.name] for field in fields(Scene)})
+    values = {field.name: row[field.name] for field in fields(Scene)}
+    return Scene(**values | {"document_ids": tuple(row["document_ids"])})
 
 
 def _row(dialogue: Dialogue, value: object) -> dict[str, object]:
@@ -79,10 +80,12 @@ def _row(dialogue: Dialogue, value: object) -> dict[str, object]:
     return {
         "conversation_id": scene.conversation_id,
         "document_id": scene.document_id,
+        "document_ids": scene.document_ids,
         "persona_id": scene.persona_id or None,
         "persona": scene.persona or None,
         "persona_generation_depth": scene.persona_generation_depth if scene.persona_id else None,
         "messages": [turn.row() for turn in value.turns],
+        "context_ids": value.context_ids,
         "tools": None,
         "task": dialogue.rule.name,
         "models": {

@@ -40,6 +40,7 @@ class FailureKind(StrEnum):
     GENERATED = "generated"  # a document that a model wrote, where such are refused
     NO_PERSONA = "no_persona"  # a text that was given as a persona and is none
     TOO_FEW = "too_few"  # fewer personas than asked for, after every try
+    RETRIEVAL = "retrieval"  # a retriever of the user's own failed
     BUG = "bug"  # our own mistake; the message carries the traceback
 
 

@@ -29,6 +29,7 @@ from pipelines.coverage import density_folders, measure_density, with_densities
 from pipelines.dues import lap_dues
 from pipelines.manner import manner
 from pipelines.progress import RunView
+from pipelines.retrieval import retriever
 from pipelines.services import Services
 from pipelines.settings import Settings
 from pipelines.talking import dialogue_rule, scene_rule
@@ -46,7 +47,8 @@ def converse(settings: Settings, manifest: Manifest, services: Services, view: R
     if made < asked:
         measure_density(settings, manifest, services)
     view.begin("conversations", "conversations_done", made, asked)
-    rule, top_ups = dialogue_rule(settings, manner(settings, services)), 0
+    rule = dialogue_rule(settings, manner(settings, services), retriever(settings, manifest, services))
+    top_ups = 0
     while made < asked or (manifest.laps and not manifest.laps[-1].done):
         if not manifest.laps or manifest.laps[-1].done:
             if top_ups == _MAX_TOP_UPS:

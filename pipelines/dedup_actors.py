@@ -26,14 +26,15 @@ _EMBEDDING_CALLS = 8  # at once, to an endpoint of embeddings
 
 
 def dedup_actors(
-    chosen: Dedup, folder: Path, bounds: Embedders, crew: Crew, meter: Named | None = None
+    chosen: Dedup, folder: Path, bounds: Embedders, crew: Crew, meter: Named | None = None, embeds: bool = False
 ) -> tuple[list[Named], list[Named]]:
-    """Embedders, and the shards of the service, each with a log of its own."""
-    if chosen.scope is Scope.NONE:
+    """Embedders, where something is compared or else `embeds`, and the shards of the service, each with a log of its
+    own."""
+    if chosen.scope is Scope.NONE and not embeds:
         return [], []
     encoding = _encoding(chosen)
     embedders = _embedders(bounds, encoding, crew, meter)
-    if chosen.scope is Scope.DOCUMENT:
+    if chosen.scope is not Scope.CORPUS:
         return embedders, []
     names = [Named(f"dedup-{number}", crew.namespace) for number in range(chosen.shards)]
     for number, (name, log) in enumerate(zip(names, log_folders(chosen, folder), strict=True)):

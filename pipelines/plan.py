@@ -115,8 +115,8 @@ def _figures(settings: Settings, documents: int, characters: int) -> Plan:
     asked = template + (read if depth == first else _PERSONA_TOKENS)
     said = _MESSAGE_TOKENS + _ANSWER_TOKENS
     history = sum(exchange * said for exchange in range(talk.max_turns)) / talk.max_turns
-    correspondent = _tokens("correspondent") + persona + text + history
-    respondent = _MESSAGE_TOKENS + (text if talk.context is Context.DOCUMENT else 0) + history
+    correspondent = _tokens("correspondent") + persona + text * talk.num_random_contexts + history
+    respondent = _MESSAGE_TOKENS + _context(settings, text) + history
     judge_calls = min(settings.audit.sample, pool * documents) if settings.audit.judge else 0
     tokens = {
         Role.PERSONA: (persona_calls * asked, persona_calls * per_call * _PERSONA_TOKENS),
@@ -148,6 +148,18 @@ def _figures(settings: Settings, documents: int, characters: int) -> Plan:
         batch_calls=persona_calls * batches_personas(settings) + (asks + answers) * batches_dialogues(settings),
         basis=f"{_TOKENS_PER_S} tokens/s a stream, {streams} streams, {_ANSWER_TOKENS} tokens an answer (assumed)",
     )
+
+
+def _context(settings: Settings, text: int) -> int:
+    """Tokens of what the respondent has to read, beside what was said, in the middle of a dialogue."""
+    talk = settings.conversations
+    match talk.context:
+        case Context.NONE:
+            return 0
+        case Context.DOCUMENT:
+            return text * talk.num_random_contexts
+        case Context.RAG:
+            return talk.rag.top_k * talk.rag.characters * (talk.max_turns + 1) // 2 // _CHARACTERS_PER_TOKEN
 
 
 def _index(dedup: Dedup, personas: int) -> Footprint:

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from actors.logic.dialogue import Context
 from cluster.errors import UserError
 from cluster.files import RunLock
 from cluster.journal import belongs_to_another
@@ -34,6 +35,7 @@ _OWN = (
     VARIABLES,
     "batches/[0-9]*.*",
     "batches/.lock",
+    "retrieval/part-*.arrow",
     "metrics.json",
     "budget.json",
     "README.md",
@@ -71,7 +73,8 @@ def clear(folder: Path) -> None:
             _remove(folder / "journal", _JOURNAL)
         _remove(folder, [*_OWN, *_DEDUP])
     shards = [str(path.relative_to(folder)) for path in folder.glob("dedup/shard-*")]
-    for name in (*PERSONA_FOLDERS, "conversations", "bios", "failures", "journal", "batches", *shards, "dedup"):
+    others = ("conversations", "bios", "failures", "journal", "batches", "retrieval", *shards, "dedup")
+    for name in (*PERSONA_FOLDERS, *others):
         with suppress(OSError):  # not empty: somebody else's files lie there
             (folder / name).rmdir()
 
@@ -128,6 +131,8 @@ def lasting(settings: Settings) -> dict[str, Any]:
         flat["conversations.strategy"] = f"{strategy} ({_content_digest(Path(strategy))})"
     if not settings.conversations.needs_personas:
         flat["personas.depth"] = "none"
+    if settings.conversations.context is not Context.RAG:
+        flat = {name: value for name, value in flat.items() if not name.startswith("conversations.rag.")}
     del flat["personas.dedup.backend"]  # makes the same vectors
     del flat["personas.baseline"]  # what the run is held against
     if flat["documents.generated"] == "warn":  # which differs in words alone

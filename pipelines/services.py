@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.llm_caller import LLMCaller
+from actors.logic.dialogue import Context
 from actors.logic.growth import GrowthRule
 from actors.persona_pool import Links, PersonaPool
 from cluster.errors import Halt, UserError
@@ -90,7 +91,9 @@ def services(settings: Settings, run_dir: Path, run_id: str, spent_before: float
     with Crew() as crew:
         meter = crew.start("meter", Meter, num_cpus=0)
         dedup = settings.personas.dedup
-        embedders, shards = dedup_actors(dedup, run_dir / "dedup", settings.cluster.embedders, crew, meter)
+        looks_up = settings.conversations.context is Context.RAG and not settings.conversations.rag.retriever
+        bounds = settings.cluster.embedders
+        embedders, shards = dedup_actors(dedup, run_dir / "dedup", bounds, crew, meter, embeds=looks_up)
         targets, served = _with_embedded(endpoints(settings, labels), crew)
         broker = _broker(targets, limit, spent_before, run_dir, crew) if len(served) < len(targets) else None
         count = callers_needed(targets, settings.cluster.callers.min, settings.cluster.callers.max)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from actors.logic.dialogue import DialogueRule, Task
+from actors.logic.dialogue import Context, DialogueRule, Task
 from actors.logic.document import DocumentKind
 from actors.logic.plan import SceneRule
+from actors.logic.retrieval import Retriever, own
 from cluster.errors import UserError
 from pipelines.settings import Settings
 
@@ -14,12 +15,15 @@ from pipelines.settings import Settings
 def scene_rule(settings: Settings) -> SceneRule:
     """How the run chooses who speaks about what."""
     given = settings.documents.kind is DocumentKind.PERSONA
-    return SceneRule(settings.conversations.sampling, settings.seed, given)
+    talk = settings.conversations
+    return SceneRule(talk.sampling, settings.seed, given, talk.num_random_contexts)
 
 
-def dialogue_rule(settings: Settings, manner: str = "") -> DialogueRule:
-    """What all dialogues of the run have in common. `UserError` where a template cannot be used."""
+def dialogue_rule(settings: Settings, manner: str = "", retriever: Retriever | None = None) -> DialogueRule:
+    """What all dialogues of the run have in common. `UserError` where a template or a retriever cannot be used."""
     chosen = settings.conversations
+    if chosen.context is Context.RAG and chosen.rag.retriever:
+        own(chosen.rag.retriever)
     return DialogueRule(
         chosen.respondent_prompt,
         chosen.max_turns,
@@ -32,6 +36,7 @@ def dialogue_rule(settings: Settings, manner: str = "") -> DialogueRule:
         chosen.persona_in,
         chosen.answer,
         manner,
+        retriever,
     )
 
 

@@ -14,11 +14,13 @@ from actors.logic.sampling import Sampling, derived_rng, draw
 
 @dataclass(frozen=True, slots=True)
 class SceneRule:
-    """How scenes are chosen. `given` documents are personas, which nobody talks about."""
+    """How scenes are chosen, and how many documents each is about. `given` documents are personas, which nobody talks
+    about."""
 
     sampling: Sampling
     seed: int
     given: bool = False
+    documents: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +78,35 @@ def scenes(unit: Unit, pools: Sequence[Pool], rule: SceneRule) -> list[Scene]:
             picks = draw(depths, owed, rule.sampling, rng, already, pool.densities, ordinals)
             speakers: list[Persona | None] = [pool.personas[pick] for pick in picks] or [None] * len(ordinals)
             made += [
-                _scene(pool, speaker, lap, ordinal, rule) for ordinal, speaker in zip(ordinals, speakers, strict=True)
+                _scene(pool, speaker, lap, ordinal, rule, pools)
+                for ordinal, speaker in zip(ordinals, speakers, strict=True)
             ]
         reached += owed
     return made
 
 
-def _scene(pool: Pool, persona: Persona | None, lap: int, ordinal: int, rule: SceneRule) -> Scene:
+def _scene(
+    pool: Pool, persona: Persona | None, lap: int, ordinal: int, rule: SceneRule, pools: Sequence[Pool]
+) -> Scene:
+    name = conversation_id(rule.seed, pool.document_id, lap, ordinal)
+    about = [pool, *_others(name, pool, rule, pools)]
     return Scene(
-        conversation_id=conversation_id(rule.seed, pool.document_id, lap, ordinal),
+        conversation_id=name,
         document_id=pool.document_id,
         persona_id=persona.persona_id if persona else "",
         persona=persona.text if persona else "",
         persona_generation_depth=persona.depth if persona else 0,
-        document="" if rule.given else pool.text,
+        document="" if rule.given else _BETWEEN.join(one.text for one in about),
+        document_ids=tuple(one.document_id for one in about),
     )
+
+
+_BETWEEN = "\n\n* * *\n\n"  # documents of one scene
+
+
+def _others(name: str, pool: Pool, rule: SceneRule, pools: Sequence[Pool]) -> list[Pool]:
+    """Documents of the same part that a scene is about besides its own: fewer where there are no more."""
+    if rule.documents == 1:
+        return []
+    drawn = derived_rng(rule.seed, name, "documents").sample(pools, min(rule.documents, len(pools)))
+    return [one for one in drawn if one is not pool][: rule.documents - 1]

@@ -71,10 +71,12 @@ CONVERSATIONS = pa.schema(
     [
         ("conversation_id", pa.string()),
         ("document_id", pa.string()),
+        ("document_ids", pa.list_(pa.string())),
         ("persona_id", pa.string()),
         ("persona", pa.string()),
         ("persona_generation_depth", pa.int32()),
         ("messages", pa.list_(_MESSAGE)),
+        ("context_ids", pa.list_(pa.list_(pa.string()))),
         ("tools", pa.string()),
         ("task", pa.string()),
         ("models", pa.struct([("correspondent", pa.string()), ("respondent", pa.string())])),

@@ -10,7 +10,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.progress import track
 
-from actors.logic.export import FORMATS, SPLITS, Batch, Format, assigned
+from actors.logic.export import FORMATS, NOWHERE, SPLITS, Batch, Format, assigned, assigned_all
 from pipelines.export.card import card
 from pipelines.export.job import Job
 from pipelines.export.output import Output
@@ -65,7 +65,9 @@ def export(job: Job, console: Console) -> Exported:
             transient=True,
             disable=not console.is_terminal,
         )
-        for split, batch in _gathered(piece for part in parts for piece in _divided(part, job.shares, source.seed)):
+        for split, batch in _gathered(
+            piece for part in parts for piece in _divided(part, job.shares, source.seed, exported)
+        ):
             converted = FORMATS[job.format](batch)
             exported.left_out += converted.left_out
             if len(converted.rows):
@@ -75,12 +77,14 @@ def export(job: Job, console: Console) -> Exported:
     return exported
 
 
-def _divided(batch: Batch, shares: tuple[float, ...], seed: int) -> Iterator[tuple[str, Batch]]:
-    """The rows of each split, those of a document all in one."""
+def _divided(batch: Batch, shares: tuple[float, ...], seed: int, exported: Exported) -> Iterator[tuple[str, Batch]]:
+    """The rows of each split, those of a document all in one; what is about documents of several is left out."""
     if 1 in shares:
         yield SPLITS[shares.index(1)], batch
         return
-    places = assigned(batch.conversations.column("document_id"), shares, seed)
+    places = assigned_all(batch.conversations.column("document_ids"), shares, seed)
+    if torn := int((places == NOWHERE).sum()):
+        exported.left_out["are about documents of several splits"] += torn
     refused = None if batch.rejected is None else assigned(batch.rejected.column("document_id"), shares, seed)
     for at, split in enumerate(SPLITS[: len(shares)]):
         rejected = None if batch.rejected is None else batch.rejected.filter(pa.array(refused == at))

@@ -56,7 +56,7 @@ def batches(source: Source) -> Iterator[Batch]:
     said = ["messages"] if source.tools else ["messages.list.element.role", "messages.list.element.content"]
     columns = ["conversation_id", "document_id", *said, *(["scores"] if source.candidates else [])]
     for name in source.parts:
-        rows = _read(part_path(source.run_dir / "conversations", name), [*columns, "tools"])
+        rows = _read(part_path(source.run_dir / "conversations", name), [*columns, "document_ids", "tools"])
         rejected = None
         if source.candidates:
             path = part_path(source.run_dir / REJECTED, name)

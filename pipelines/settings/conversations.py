@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from actors.logic.dialogue import Context, PersonaIn
 from actors.logic.dialogue.tasks import QUESTIONS, TEXTS
 from actors.logic.sampling import Sampling
+from pipelines.settings.rag import Rag
 from pipelines.settings.section import Section
 
 _TALKS = ("persona", "contextual")
@@ -28,6 +29,8 @@ class Conversations(Section):
     persona_in: PersonaIn = PersonaIn.QUESTION
     answer: bool = True
     context: Context = Context.DOCUMENT
+    rag: Rag = Rag()
+    num_random_contexts: Annotated[int, Field(strict=True, ge=1, le=20)] = 1
     auto_improve: Literal[False] = False
     candidates: Literal[1] = 1
     max_tokens: Annotated[int, Field(strict=True, ge=16)] = 1024
@@ -55,6 +58,8 @@ class Conversations(Section):
     def _fit_each_other(self) -> Conversations:
         if not self.answer and (not self.is_task or self.strategy in TEXTS):
             raise ValueError(f"has answer: false, but strategy {self.strategy} is made of answers; leave it out")
+        if "rag" in self.model_fields_set and self.context is not Context.RAG:
+            raise ValueError(f"has rag, but context is {self.context}; set context: rag, or leave rag out")
         if self.strategy == "contextual" and self.needs_personas:
             raise ValueError(
                 f"has persona_in: {self.persona_in}, but strategy contextual puts no persona before the model; leave "

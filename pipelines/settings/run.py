@@ -131,6 +131,8 @@ class Settings(Section):
         talk = self.conversations
         if self.documents.kind is DocumentKind.TEXT or talk.context is Context.NONE:
             return self
+        if talk.context is Context.RAG and talk.rag.retriever:
+            return self
         if "context" in talk.model_fields_set:
             raise ValueError(
                 f"conversations.context is {talk.context}, but with documents.kind: persona there is no document to "
@@ -208,10 +210,13 @@ def document_characters(settings: Settings, contexts: Iterable[int]) -> int:
     length. A small model keeps less in mind than fits.
     """
     chosen, least = settings.documents.max_characters, min(contexts, default=None)
+    talk = settings.conversations
     if settings.llm.small_model and not chosen:
         return _SMALL_MODEL_CHARACTERS
     if chosen or least is None:
-        return chosen or _MOST_CHARACTERS
-    talk = settings.conversations
+        return chosen or _MOST_CHARACTERS // talk.num_random_contexts
     said = min(talk.max_tokens, 400) * 2 * talk.max_turns + talk.max_tokens
-    return max(200, min(_MOST_CHARACTERS, _CHARACTERS_PER_TOKEN * (least - _PROMPT_TOKENS - said)))
+    room = _CHARACTERS_PER_TOKEN * (least - _PROMPT_TOKENS - said)
+    if talk.context is Context.RAG:
+        room -= talk.rag.top_k * talk.rag.characters * talk.max_turns
+    return max(200, min(_MOST_CHARACTERS, room) // talk.num_random_contexts)

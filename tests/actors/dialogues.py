@@ -40,7 +40,8 @@ def tooled(answer: str = "3 and 4.") -> list[dict]:
 
 def row(identifier: str, messages: list[dict], tools: str | None = None, score: float | None = None, **more) -> dict:
     given = {"conversation_id": identifier, "document_id": f"d-{identifier}", "messages": messages, "tools": tools}
-    return given | {"scores": score and {"overall": score}} | more
+    given |= {"scores": score and {"overall": score}} | more
+    return {"document_ids": [given["document_id"]]} | given
 
 
 def conversations(rows: list[dict]) -> pa.RecordBatch:

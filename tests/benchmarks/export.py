@@ -55,6 +55,9 @@ def fill(folder: Path, count: int, tools: bool) -> None:
             part = made[number % len(made)].slice(0, len(places))
             for column, values in ids.items():
                 part = part.set_column(part.schema.get_field_index(column), column, pa.array(values))
+            if name == "conversations":
+                about = pa.array([[one] for one in ids["document_id"]])
+                part = part.set_column(part.schema.get_field_index("document_ids"), "document_ids", about)
             write_part(folder / name, f"{start:09}", part)
         manifest.conversations.parts[f"{start:09}"] = {"rows": len(places), "failures": 0}
     manifest.save()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
 from jobs import KEY, metrics, rows, write_config, write_corpus
 
@@ -45,3 +46,20 @@ def test_each_task_makes_its_rows(tmp_path, model_server, shared_ray, run_popula
     for row in made:
         assert [message["role"] for message in row["messages"]] == ["system", "user", "assistant"]
         assert row["persona_id"] and row["task"] == strategy.rpartition("/")[2].removesuffix(".txt")
+
+
+def test_an_assistant_looks_up_what_it_is_asked(tmp_path, model_server, shared_ray, run_populace):
+    server = model_server(keys=[KEY])
+    talk = {"count": 6, "max_turns": 2, "context": "rag", "rag": {"top_k": 2}, "num_random_contexts": 2}
+    place = {"address": shared_ray.address, "embedders": {"min": 1, "max": 1}}
+    config = write_config(tmp_path, server.base_url, write_corpus(tmp_path, 6), conversations=talk, cluster=place)
+    done = run_populace("run", config, env=ENV)
+    assert done.returncode == 0, done.stderr
+    made, passages = rows(tmp_path / "run", "conversations"), {}
+    for path in (tmp_path / "run" / "retrieval").glob("part-*.arrow"):
+        passages |= {row["passage_id"]: row["text"] for row in pa.ipc.open_file(path).read_all().to_pylist()}
+    assert len(made) == 6
+    for row in made:
+        assert row["document_ids"][0] == row["document_id"] and len(set(row["document_ids"])) == 2
+        assert [len(ids) for ids in row["context_ids"]] == [2, 2]
+        assert all(passages[one] in row["messages"][0]["content"] for ids in row["context_ids"] for one in ids)

@@ -132,6 +132,18 @@ def test_no_document_is_in_two_splits_and_a_grown_run_keeps_them(run):
         assert ids <= documents(run, split)
 
 
+def test_what_is_about_documents_of_several_splits_is_left_out_and_counted(run):
+    others = [[f"d{(n // 5 + 1) % 12}"] * (n % 2) for n in range(60)]
+    pairs = [{"document_ids": [f"d{n // 5}", *others[n]]} for n in range(60)]
+    write_run(run, [[one | pair for one, pair in zip(rows_of(60), pairs, strict=True)]])
+    said = exported(run, "--format", "alpaca", "--split", "0.5,0.5")
+    kept = [documents(run, split) for split in ("train", "validation")]
+    assert f"{60 - sum(map(len, kept))} are about documents of several splits" in said
+    about = [{one for number in ids for one in pairs[int(number)]["document_ids"]} for ids in kept]
+    assert about[0] and about[1] and not about[0] & about[1]
+    assert sum(map(len, kept)) >= 30
+
+
 # --- what is written, and what is not
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from actors.logic.dialogue.correspondent import Correspondent, SmallCorrespondent
+from actors.logic.dialogue.looking_up import LookingUp
 from actors.logic.dialogue.respondent import Respondent, with_document, with_persona
 from actors.logic.dialogue.scene import Context, DialogueRule, Scene
 from actors.logic.dialogue.speaking import Said, Voice, say
@@ -36,9 +37,9 @@ class Dialogue:
         return await self._talk(Voice(chat, self.scene.conversation_id, self.rule.seed, self.rule.max_tokens))
 
     async def _talk(self, voice: Voice) -> Conversation:
-        answers = Respondent(self._system(), self.rule.small_model)
+        answers = self._respondent()
         turns: list[Turn] = []
-        usage, models = Usage(), ("", "")
+        usage, models, context_ids = Usage(), ("", ""), list[tuple[str, ...]]()
         for exchange in range(self.rule.max_turns):
             asked = await self._ask(voice, turns, exchange)
             turns.append(Turn("user", asked.text))
@@ -46,8 +47,9 @@ class Dialogue:
                 return Conversation(turns, asked.model, "", usage + asked.usage)
             reply = await answers.answer(voice, turns, str(exchange))
             turns += reply.turns
+            context_ids.append(reply.context_ids)
             usage, models = usage + asked.usage + reply.usage, (asked.model, reply.model)
-        return Conversation([Turn("system", reply.system), *turns], *models, usage)
+        return Conversation([Turn("system", reply.system), *turns], *models, usage, tuple(context_ids))
 
     async def _ask(self, voice: Voice, turns: Sequence[Turn], exchange: int) -> Said:
         task = self.rule.task
@@ -65,6 +67,7 @@ class Dialogue:
         first = rule.task.shas(rule.asks_as_persona, has_document) if rule.task else []
         later = [] if first and rule.max_turns == 1 else self._correspondent().shas(rule.max_turns)
         grounds = [load("respondent_context").sha] * has_document
+        grounds += [load("respondent_passages").sha] * (rule.context is Context.RAG)
         whom = [load("respondent_persona").sha] * rule.answers_to_persona
         return {
             "correspondent": _sha([*first, *later]),
@@ -80,6 +83,11 @@ class Dialogue:
         if self.rule.small_model:
             return SmallCorrespondent(self._persona, self.scene.document)
         return Correspondent(self._persona, self.scene.document, self.rule.manner)
+
+    def _respondent(self) -> Respondent | LookingUp:
+        if retriever := self.rule.retriever:
+            return LookingUp(self._system(), retriever, self.rule.small_model)
+        return Respondent(self._system(), self.rule.small_model)
 
     def _system(self) -> str:
         system = self.rule.respondent_prompt

@@ -15,12 +15,13 @@ from cluster.chat import ChatAnswer, Role, Usage
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What the assistant has done: one message, or calls of tools, what these said, and a message. `system` is the
-    system message that it rests on."""
+    system message that it rests on, `context_ids` name what was looked up for it."""
 
     turns: list[Turn]
     system: str
     model: str
     usage: Usage
+    context_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

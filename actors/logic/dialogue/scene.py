@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from actors.logic.dialogue.tasks import Task
+from actors.logic.retrieval import Retriever
 
 
 class Context(StrEnum):
@@ -14,6 +15,7 @@ class Context(StrEnum):
 
     NONE = "none"
     DOCUMENT = "document"
+    RAG = "rag"
 
 
 class PersonaIn(StrEnum):
@@ -32,8 +34,8 @@ def conversation_id(seed: int, document_id: str, lap: int, ordinal: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One dialogue to be: who speaks about which document. `document` is empty where there is none to talk about,
-    `persona_id` where nobody in particular speaks."""
+    """One dialogue to be: who speaks about which documents, the first of `document_ids` being its own. `document`, the
+    text of all of them, is empty where there is none to talk about, `persona_id` where nobody in particular speaks."""
 
     conversation_id: str
     document_id: str
@@ -41,6 +43,7 @@ class Scene:
     persona: str
     persona_generation_depth: int
     document: str
+    document_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,9 @@ class DialogueRule:
     """How every dialogue of the run is made, and under which `name` it stands in the column `task`.
 
     A `task` takes the place of the first message. `manner` says more of who asks and how, for all personas alike;
-    `is_answered` whether anybody answers. `max_turns` exchanges are made, each a user and an assistant message. For a
-    `small_model` the correspondent is shown examples and held to one question, and an answer that runs on is cut after
-    its last whole sentence.
+    `is_answered` whether anybody answers; with a `retriever` what is asked is looked up first. `max_turns`
+    exchanges are made, each a user and an assistant message. For a `small_model` the correspondent is shown examples
+    and held to one question, and an answer that runs on is cut after its last whole sentence.
     """
 
     respondent_prompt: str
@@ -64,6 +67,7 @@ class DialogueRule:
     persona_in: PersonaIn = PersonaIn.QUESTION
     is_answered: bool = True
     manner: str = ""
+    retriever: Retriever | None = None
 
     @property
     def asks_as_persona(self) -> bool:

@@ -3,6 +3,17 @@
 from actors.logic.export.formats import FORMATS, Format
 from actors.logic.export.json_text import json_lines
 from actors.logic.export.shape import Batch, Converted
-from actors.logic.export.splits import SPLITS, assigned, fractions
+from actors.logic.export.splits import NOWHERE, SPLITS, assigned, assigned_all, fractions
 
-__all__ = ["FORMATS", "SPLITS", "Batch", "Converted", "Format", "assigned", "fractions", "json_lines"]
+__all__ = [
+    "FORMATS",
+    "NOWHERE",
+    "SPLITS",
+    "Batch",
+    "Converted",
+    "Format",
+    "assigned",
+    "assigned_all",
+    "fractions",
+    "json_lines",
+]

@@ -31,6 +31,22 @@ def fractions(text: str) -> tuple[float, ...]:
     return shares
 
 
+NOWHERE = -1
+
+
+def assigned_all(document_ids: pa.ListArray, shares: Sequence[float], seed: int) -> NDArray[np.int64]:
+    """The place in `SPLITS` of each row, by the documents that it is about, at least one; NOWHERE where these lie in
+    several."""
+    if not len(document_ids):
+        return np.zeros(0, np.int64)
+    places = assigned(document_ids.flatten(), shares, seed)
+    starts = np.cumsum(document_ids.value_lengths().to_numpy()[:-1], dtype=np.int64)
+    bounds = np.concatenate([np.zeros(1, np.int64), starts])
+    least, most = np.minimum.reduceat(places, bounds), np.maximum.reduceat(places, bounds)
+    rows: NDArray[np.int64] = np.where(least == most, least, NOWHERE)
+    return rows
+
+
 def assigned(document_ids: pa.Array, shares: Sequence[float], seed: int) -> NDArray[np.int64]:
     """The place in `SPLITS` of each row, by the document that it is about."""
     coded = document_ids.dictionary_encode()

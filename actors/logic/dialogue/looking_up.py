@@ -1,0 +1,40 @@
+"""A respondent that looks up passages for each message of the user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from actors.logic.dialogue.respondent import Reply, Respondent
+from actors.logic.dialogue.speaking import Voice
+from actors.logic.dialogue.turns import Turn
+from actors.logic.retrieval import Passage, Retriever
+from actors.prompts import load, render
+
+
+@dataclass(slots=True)
+class LookingUp:
+    """It keeps what it found for earlier messages, so that its last system message holds all that it had."""
+
+    prompt: str
+    retriever: Retriever
+    small_model: bool = False
+    found: dict[str, Passage] = field(default_factory=dict)
+
+    async def answer(self, voice: Voice, turns: Sequence[Turn], step: str) -> Reply:
+        """As `Respondent.answer`; raises `CallFailed` where nothing can be looked up, and answers where nothing is
+        found."""
+        new = await self.retriever.find(turns[-1].content)
+        self.found |= {one.passage_id: one for one in new}
+        respondent = Respondent(with_passages(self.prompt, self.found.values()), self.small_model)
+        reply = await respondent.answer(voice, turns, step)
+        return replace(reply, context_ids=tuple(one.passage_id for one in new))
+
+
+def with_passages(prompt: str, found: Iterable[Passage]) -> str:
+    """The system message of an assistant that has these passages; the prompt alone where there are none."""
+    told = "\n\n".join(f'<passage id="{one.passage_id}">\n{one.text}\n</passage>' for one in found)
+    if not told:
+        return prompt
+    [message] = render(load("respondent_passages"), respondent_prompt=prompt, passages=told)
+    return message["content"]
