@@ -22,7 +22,7 @@ def settings(run_dir: Path, overrides: Sequence[str] = ()) -> Settings:
             "small_model": True,
             "timeout_s": 300,
         },
-        "personas": {"per_call": 1, "depth": 1, "refills": 0},
+        "personas": {"per_call": 1, "depth": 1, "refills": 0, "language": "English"},  # which is what it writes
         "conversations": {
             "count": 20,
             "max_turns": 2,

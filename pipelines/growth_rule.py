@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from actors.logic.depth import auto_depth, target_per_document
 from actors.logic.document import DocumentKind
 from actors.logic.growth import NOBODY, GrowthRule
 from actors.logic.persona_call import Wording
-from cluster.errors import UserError
 from pipelines.settings import Prompts, Settings
+from pipelines.templates import read_template
 
 
 def growth_rule(settings: Settings, documents: int) -> GrowthRule:
@@ -33,17 +31,9 @@ def growth_rule(settings: Settings, documents: int) -> GrowthRule:
 
 def _wording(language: str, prompts: Prompts, small_model: bool) -> Wording:
     """`UserError` where a template cannot be read or used."""
-    wording = Wording(language, _template("text", prompts.text), _template("persona", prompts.persona))
+    own = read_template("personas.prompts.text", prompts.text)
+    own_of_children = read_template("personas.prompts.persona", prompts.persona)
+    wording = Wording(language, own, own_of_children)
     for is_child in (False, True):
         wording.template(is_child, small_model)
     return wording
-
-
-def _template(name: str, path: str | None) -> str:
-    if not path:
-        return ""
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
-        raise UserError(f"personas.prompts.{name}: {path}: {reason}") from None

@@ -40,7 +40,7 @@ from pipelines.talking import dialogue_rule, writes_manner
 _SAMPLE = 200  # documents whose length is measured
 _CHARACTERS_PER_TOKEN = 4
 _PERSONA_TOKENS, _MESSAGE_TOKENS, _ANSWER_TOKENS = 45, 40, 200
-_GROUPS_TOKENS, _JUDGED_TOKENS = 460, 80  # the schema of an audit's groups, and an answer of it
+_GROUPS_TOKENS, _JUDGED_TOKENS = 780, 80  # an audit's groups in words and as a schema, and an answer of it
 _TOKENS_PER_S = 60  # of one stream of an ordinary endpoint
 _BASE_MB, _CALLER_MB = 1_500, 150
 

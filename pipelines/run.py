@@ -63,6 +63,7 @@ def run(
     if stages.conversations:
         dialogue_rule(settings)
     with open_run(settings, command, fresh) as manifest:
+        _check_somebody(settings, manifest)
         if not _left(settings, manifest, stages) and not is_outdated(settings, manifest):
             console.print(f"{settings.run_dir} is finished: nothing to do", highlight=False, soft_wrap=True)
             return manifest
@@ -80,6 +81,12 @@ def run(
         manifest.save()
         _make(settings, console, manifest, stages, splits)
     return manifest
+
+
+def _check_somebody(settings: Settings, manifest: Manifest) -> None:
+    """`Halt` where all documents were asked about and nobody was found."""
+    if settings.conversations.needs_personas and manifest.personas.done and not manifest.personas.total("personas"):
+        raise Halt("no document has a persona; see failures/ for why, and start over with --fresh")
 
 
 def check_endpoints(settings: Settings, console: Console, targets: list[Endpoint]) -> list[int]:
@@ -147,6 +154,7 @@ def _make(settings: Settings, console: Console, manifest: Manifest, stages: Stag
     with at_work(settings, console, manifest) as (actors, view):
         if stages.personas and not manifest.personas.done:
             grow_personas(settings, manifest, actors, splits, view)
+            _check_somebody(settings, manifest)
         if manifest.personas.done:
             measure_diversity(settings, manifest, actors, view, console)
             audit_personas(settings, manifest, actors, view, console)

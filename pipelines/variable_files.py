@@ -36,7 +36,7 @@ def read_blocks(patterns: Sequence[str], setting: str) -> Iterator[Block]:
     """The blocks in these files and globs, which stand under `setting`; `UserError` naming file, line or variable."""
     for pattern in patterns:
         for path in _paths(pattern, setting):
-            yield from _blocks(path, setting)
+            yield from _blocks(path, setting, ())
 
 
 def _paths(pattern: str, setting: str) -> list[Path]:
@@ -47,7 +47,10 @@ def _paths(pattern: str, setting: str) -> list[Path]:
     return found
 
 
-def _blocks(path: Path, setting: str) -> Iterator[Block]:
+def _blocks(path: Path, setting: str, within: tuple[Path, ...]) -> Iterator[Block]:
+    """Those of a file that is named in the files `within`, from the outermost on."""
+    if path.resolve() in within:
+        raise UserError(f"{setting}: {path} names itself among its tables")
     match path.suffix.lower():
         case ".csv" | ".tsv":
             yield table(str(path), _text(path, setting).splitlines(keepends=True))
@@ -58,7 +61,7 @@ def _blocks(path: Path, setting: str) -> Iterator[Block]:
                 if one.csv is not None:
                     yield table(f"{path} tables[{number}]", one.csv.splitlines(keepends=True))
                 elif one.file is not None:
-                    yield from _blocks(path.parent / Path(one.file).expanduser(), setting)
+                    yield from _blocks(path.parent / Path(one.file).expanduser(), setting, (*within, path.resolve()))
         case _:
             raise UserError(f"{setting}: {path} must be .csv, .tsv, .yaml or .yml")
 

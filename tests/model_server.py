@@ -41,6 +41,7 @@ from aiohttp import web
 from batch_provider import ENDINGS, BatchProvider
 from batch_provider import FAULTS as BATCH_FAULTS
 from embedding_answers import AskedVectors
+from odd_answers import ODD, odd
 from simulation_answers import about_people
 
 try:
@@ -86,6 +87,7 @@ NAMED_FAULTS = (
     "loading",
     "ollama_404",
     "vllm_400",
+    *ODD,  # people who were not asked for, see `odd_answers.py`
 )
 """A fault is one of these names, or an HTTP status from 400 to 599 as a string."""
 
@@ -921,6 +923,11 @@ class Asked:
             value = {"answer": self._chat(draw)}
         else:
             return self._chat(draw)
+        if (
+            fault in ODD
+            and (other := odd(fault, value, [text for _, text in self.texts], lambda: persona(draw))) is not None
+        ):
+            return other
         if fault == "misfit":
             value = {"answer": value}
         text = json.dumps(value, ensure_ascii=False)

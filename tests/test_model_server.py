@@ -281,6 +281,25 @@ def test_what_is_sloppy_or_a_misfit_is_told_from_what_was_asked_for(model_server
         jsonschema.validate(misfit, schema)
 
 
+def test_other_people_than_were_asked_for_come_in_each_odd_way(model_server):
+    form = shaped(persona_list(5, PERSON))["response_format"]
+    body = request("Who reads it?\n<text>\nThe ferry sails at nine.\n</text>", response_format=form)
+    server = model_server()
+
+    def odd(fault):
+        server.set(share={fault: 1.0})
+        return post(server, body).text
+
+    usual = [one["persona"] for one in json.loads(post(server, body).text)["personas"]]
+    assert [one["persona"] for one in json.loads(odd("fewer"))["personas"]] == usual[:4]
+    fifty = [one["persona"] for one in json.loads(odd("fifty"))["personas"]]
+    assert fifty[:5] == usual and len(set(fifty)) == 50
+    assert [one["persona"] for one in json.loads(odd("twin"))["personas"]] == [usual[0], usual[0], *usual[2:]]
+    listed = odd("markdown")
+    assert "{" not in listed and all(f"{at}. **{one}**" in listed for at, one in enumerate(usual, 1))
+    assert odd("parrot") == "The ferry sails at nine."
+
+
 def test_an_endpoint_without_schema_support_refuses_it(model_server):
     server = model_server(refuse=["json_schema", "max_tokens"])
     refused = post(server, shaped(persona_list(5)))

@@ -212,7 +212,7 @@ class _Layer:
         return []
 
     def _fit(self, parent: _Parent, call: PersonaCall, answer: PersonaAnswer) -> list[Persona]:
-        grounds, fit = self.filters.grounds(call.text), []
+        grounds, fit = self.filters.grounds(call.text, call.instructions), []
         for found in answer.unfit:
             if Fault.LENGTH in self.rule.filters:
                 self.tree.rejected.append(Rejection(self._persona(call, answer, found), Fault.LENGTH, None, None))

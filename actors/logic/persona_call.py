@@ -24,7 +24,7 @@ _FIELDS = ("count", "detail", "already", "language", "relation")
 _MOST_KNOWN = 12  # people of the pool that a request names
 _KNOWN_CHARACTERS = 200  # of each
 ONE_PERSON = r"""^An? [^".;:()\[\]]+\.$"""  # what a small model is held to: one plain sentence
-_UNREAD = "no person can be read from it"
+_UNREAD = "it describes no person; each persona is a whole sentence about one, and no name"
 TOKENS_PER_PERSON = {Granularity.COARSE: 50, Granularity.MEDIUM: 100, Granularity.FINE: 180}
 
 
@@ -87,6 +87,11 @@ class PersonaCall:
     @property
     def item_id(self) -> str:
         return f"{self.document_id}/{self.parent_id or 'document'}" + (f"/{self.round}" if self.round else "")
+
+    @property
+    def instructions(self) -> str:
+        """What a request says beside its text and the people who are known: all that stands in the templates."""
+        return "\n".join((self._prompt().text, load(f"detail_{self.granularity}").text))
 
     def first_request(self) -> ChatRequest:
         """What is asked first; for measuring what a call costs."""

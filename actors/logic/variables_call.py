@@ -9,14 +9,16 @@ from pydantic import Field, model_validator
 
 from actors.logic.sampling import derived_rng
 from actors.logic.variables import Variable, Variables, blocks, population
+from actors.logic.variables.answer_schema import answer_schema
 from actors.prompts import load, render
 from cluster.chat import ChatModel, ChatRequest, Role
 from cluster.errors import CallFailed, FailureKind, UserError
 from cluster.structured import ask_for
 
 TRIES = 2  # each with its correction turn
-ROUGH = 0.02  # by which a model's probabilities may miss 1
-_TOKENS, _TOKENS_SMALL = 3_000, 900
+ROUGH = 0.11  # by which a model's probabilities may miss 1: many add badly, and what they mean are weights
+_TOKENS, _TOKENS_SMALL = 3_000, 1_200
+_LEAST, _MOST, _MOST_SMALL = 3, 12, 6
 _AGAIN = (FailureKind.MALFORMED, FailureKind.EMPTY, FailureKind.TRUNCATED)
 
 
@@ -65,6 +67,7 @@ class VariablesCall:
             max_tokens=_TOKENS_SMALL if self.small_model else _TOKENS,
             temperature=0.6,
             seed=derived_rng(self.seed, place).getrandbits(31),
+            schema=answer_schema(_LEAST, _MOST_SMALL if self.small_model else _MOST),
             model=self.model,
         )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -29,6 +28,7 @@ from pipelines.run import at_work, check_endpoints
 from pipelines.run_folder import VARIABLES, open_run
 from pipelines.services import Services
 from pipelines.settings import EMBEDDED, SAMPLES, Bios, Settings
+from pipelines.templates import read_template
 
 _CHARACTERS_PER_TOKEN = 4
 _OTHER_TOKENS = 1_600  # of a prompt without its description, and of an answer
@@ -61,15 +61,7 @@ def bios(settings: Settings, console: Console, command: str = "populace bios", f
 
 def _rule(settings: Settings, chosen: Bios) -> BioRule:
     """`UserError` where the user's prompt cannot be used."""
-    own = ""
-    if chosen.prompt:
-        try:
-            own = Path(chosen.prompt).expanduser().read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not a text in UTF-8"
-            raise UserError(f"bios.prompt: {chosen.prompt} cannot be read ({reason})") from None
-        if not own:
-            raise UserError(f"bios.prompt: {chosen.prompt} is empty")
+    own = read_template("bios.prompt", chosen.prompt)
     rule = BioRule(chosen.kind, chosen.description, chosen.language, settings.seed, settings.llm.small_model, own)
     rule.template()
     return rule

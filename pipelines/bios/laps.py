@@ -78,10 +78,14 @@ class Laps:
         self.services.settle()
         self.view.end(self._made, self.asked)
         if not manifest.bios.done:
-            raise Halt(
-                f"{self._made:,} of {self.asked:,} bios were made; {left:,} people were given up in every round, and "
-                "without them the population is not the one that was drawn (see failures/); run again to try them anew"
-            )
+            raise Halt(self._undone(left))
+
+    def _undone(self, left: int) -> str:
+        made = f"{self._made:,} of {self.asked:,} bios were made"
+        if not left:
+            return f"{made}: no persona could be used (see failures/)"
+        bent = ", and without them the population is not the one that was drawn" if self.people.size is None else ""
+        return f"{made}; {left:,} people were given up in every round{bent} (see failures/); run again to try them anew"
 
     @property
     def _made(self) -> int:

@@ -22,7 +22,7 @@ class Bios(Section):
     kind: BioKind = BioKind.BIO
     num_of_samples: Annotated[int, Field(strict=True, ge=1)] | None = None
     variables: list[str] = Field(default_factory=list)
-    models: list[str] = Field(default_factory=list)
+    models: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=list)
     language: str = ""
     prompt: str | None = None
 
@@ -30,6 +30,11 @@ class Bios(Section):
     @classmethod
     def _one_is_a_list(cls, value: object) -> object:
         return [value] if isinstance(value, str) else [] if value is None else value
+
+    @field_validator("description", "language", mode="before")
+    @classmethod
+    def _left_empty(cls, value: object) -> object:
+        return "" if value is None else value
 
     @field_validator("description")
     @classmethod

@@ -3,10 +3,12 @@ import pytest
 from actors.logic.filters import Fault, Filters
 from actors.logic.filters.languages import code_of, is_in, language_of
 from actors.logic.persona import Granularity
+from actors.logic.persona_call import PersonaCall
 
 DOCUMENT = (
     "The ferry to the island runs four times a day from May to September. Cars must be booked the day before. Skipper "
-    "Rhona McAllister says that the new timetable helps islanders to be at the hospital in Oban in time."
+    "Rhona McAllister says that the new timetable helps islanders to be at the hospital in Oban in time. Ms Okafor "
+    "agrees."
 )
 GERMAN = "Die Fähre zur Insel fährt von Mai bis September viermal am Tag. Autos müssen am Vortag angemeldet werden."
 ALL = list(Fault)
@@ -38,6 +40,9 @@ def fault(text: str, document: str = DOCUMENT, chosen=ALL, granularity=Granulari
         "A 45-year-old nurse in Ohio. A mother of three with a love for gardening and ferries.",
         "All-rounder at the harbour who mends nets and sells tickets",
         "Three decades into her career, a judge in Oban who dreams of the sea",
+        "Ms Adeyemi who owns a flat in Oban and lets it to nurses",
+        "A couple therapist in Leeds who takes the ferry to her clients",
+        "A single father of a couple from the mainland who lets his cottage",
         "在医院工作的护士，每天晚上学习葡萄牙语，担心房租。",
     ],
 )
@@ -60,11 +65,15 @@ def test_good_personas_pass(text):
         ("A clerk reachable at jane.doe@example.org who likes ferries", Fault.PERSONAL_DATA),
         ("People who live on the island and need the ferry to work", Fault.LIST),
         ("A group of tourists who missed the last ferry home", Fault.LIST),
+        ("A young couple in Manchester who support each other", Fault.LIST),
+        ("An elderly married couple who run the shop at the harbour", Fault.LIST),
         ("Two young sisters who run the shop at the harbour", Fault.LIST),
         ("1. A baker in Lyon 2. A nurse in Oslo who likes texts", Fault.LIST),
         ("A baker in Lyon who rises early; a nurse from Oslo who works late", Fault.LIST),
         ("Abraham Lincoln, president who speaks to the nation in war", Fault.REAL_PERSON),
         ("President Abraham Lincoln, who speaks to the nation in war", Fault.REAL_PERSON),
+        ("Ms Okafor who owns a flat in Oban and lets it to nurses", Fault.REAL_PERSON),
+        ("Dr Rhona McAllister, a skipper who complains about cars", Fault.REAL_PERSON),
         ("Rhona McAllister is a skipper who complains about cars", Fault.REAL_PERSON),
         ("A man named Albert Einstein who plays the violin well", Fault.REAL_PERSON),
         ("The ferry to the island runs four times a day from May to September", Fault.ECHO),
@@ -109,6 +118,24 @@ def test_what_is_too_short_to_tell_a_language_by_passes():
     assert is_in("Hospital, hotel", ["hospital", "hotel"], "de")
     assert language_of(GERMAN) == "de"
     assert (code_of("german"), code_of("DE"), code_of("Klingon")) == ("de", "de", "")
+
+
+@pytest.mark.parametrize("parent_id", [None, "p"])
+@pytest.mark.parametrize(
+    ("one_per_request", "echoed"),
+    [
+        (True, "A bicycle mechanic in Oban who takes the ferry to the island every Friday"),
+        (False, "Describe each in one sentence that starts with that person"),
+        (False, "Give two to four attributes, such as work, place, age, means"),
+    ],
+)
+def test_words_of_the_prompt_and_of_its_examples_are_an_echo(parent_id, one_per_request, echoed):
+    call = PersonaCall("d", parent_id, 0, GERMAN, 5, Granularity.MEDIUM, 0, one_per_request=one_per_request)
+    filters = Filters([Fault.ECHO], Granularity.MEDIUM)
+    grounds = filters.grounds(call.text, call.instructions)
+    assert filters.fault(echoed, grounds) is Fault.ECHO
+    assert filters.fault(echoed, filters.grounds(call.text)) is None
+    assert filters.fault("A customs officer in Oban who cycles to the pier at five every day.", grounds) is None
 
 
 def test_an_echo_is_told_in_scripts_without_spaces_too():

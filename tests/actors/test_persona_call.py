@@ -168,7 +168,7 @@ def test_an_answer_that_holds_nobody_is_corrected_and_then_asked_for_afresh():
     assert list(second.messages[: len(first.messages)]) == list(first.messages)
     said, told = second.messages[len(first.messages) :]
     assert said == {"role": "assistant", "content": "I cannot help with that."}
-    assert "no person can be read" in told["content"] and '"personas"' in told["content"]
+    assert "it describes no person" in told["content"] and '"personas"' in told["content"]
     assert third.messages == first.messages
     assert len({one.item for one in chat.asked}) == 3
 

@@ -84,7 +84,7 @@ def test_what_is_asked_for_in_json_names_the_fields_that_are_read():
     for name in ("text_to_persona", "persona_to_persona"):
         prompt = load(name)
         text = render(prompt, **dict.fromkeys(prompt.fields, "x"))[-1]["content"]
-        assert '{"personas": [{"relation": ' in text and '"persona": "…"}' in text
+        assert '{"personas": [{"relation": ' in text and '"persona": "A … who …"}' in text
 
 
 def test_a_prompt_with_a_divider_is_a_system_and_a_user_message():

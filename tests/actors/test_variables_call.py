@@ -67,8 +67,9 @@ def changed(at: int, **values: object) -> dict:
 UNFIT = changed(0, probabilities=[0.51, 0.29])
 
 
-def test_variables_come_back_as_a_population_whose_probabilities_sum_to_1():
-    rough = changed(0, probabilities=[0.5, 0.49])
+@pytest.mark.parametrize("shares", [[0.5, 0.49], [0.45, 0.45], [0.6, 0.5]])
+def test_variables_come_back_as_a_population_whose_probabilities_sum_to_1(shares):
+    rough = changed(0, probabilities=shares)
     found, [request] = ask(rough)
     assert math.isclose(sum(found[0].probabilities), 1, abs_tol=2e-6)
     assert set(population(blocks(found, "")).draw(0, 0)) == {"sex", "age", "work", "owns_land", "income"}

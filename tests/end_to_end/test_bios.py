@@ -190,6 +190,34 @@ def test_a_killed_command_goes_on_and_pays_for_nothing_twice(
 
 
 @pytest.mark.slow
+def test_people_added_to_a_finished_run_are_owed_after_a_kill_and_nobody_is_paid_for_twice(
+    tmp_path, shared_server, config, start_populace, run_populace
+):
+    server, census = shared_server(keys=[KEY], latency=0.05), tmp_path / "census.csv"
+    census.write_text(CENSUS)
+    settings, run = config(server, variables=str(census), num_of_samples=120), tmp_path / "run"
+    assert run_populace("bios", settings, env=ENV).returncode == 0
+    first = bios(run)
+    more = ("bios", settings, "--set", "bios.num_of_samples=450")
+    driver = start_populace(*more, env=ENV)
+    wait_for(lambda: server.stats()["requests"] >= 280)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    wait_for(lambda: not server.stats()["in_flight"])
+    assert len(first) == 120 <= len(bios(run)) < 450
+    assert "finished" not in run_populace("status", run).stdout
+    done = run_populace(*more, env=ENV)
+    assert done.returncode == 0, done.stderr
+    made = bios(run)
+    assert len({row["bio_id"] for row in made}) == len(made) == 450 and all(row in made for row in first)
+    drawn = [read_population([str(census)]).draw(0, index) for index in range(450)]
+    assert Counter(json.dumps(row["traits"]) for row in made) == Counter(map(json.dumps, drawn))
+    assert server.stats()["requests"] <= 450 + 8, "paid again: more than what was in flight at the kill"
+    again = run_populace(*more, env=ENV)
+    assert again.returncode == 0 and "nothing to do" in again.stdout
+
+
+@pytest.mark.slow
 def test_killed_actors_lose_nobody(tmp_path, shared_server, config, start_populace, shared_ray):
     server = shared_server(keys=[KEY], latency=0.05)
     driver = start_populace("bios", config(server, num_of_samples=300), env=ENV)

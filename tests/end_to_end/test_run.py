@@ -108,13 +108,18 @@ def test_items_that_fail_for_good_are_owed_again(tmp_path, model_server, joined,
 def test_a_model_that_answers_prose_ends_with_named_failures(tmp_path, model_server, joined, run_populace):
     server = model_server(share={"prose": 1.0})
     config = write_config(tmp_path, server.base_url, write_corpus(tmp_path, 4), **joined)
-    done = run_populace("run", config, env=ENV)
+    done = run_populace("personas", config, env=ENV)
     assert done.returncode == 1
     assert "no document has a persona" in done.stderr and "Traceback" not in done.stderr
     failed = rows(tmp_path / "run", "failures")
     assert [row["kind"] for row in failed] == ["malformed"] * 4 and failed[0]["attempts"] == 3
     status = run_populace("status", tmp_path / "run")
     assert "malformed" in status.stdout
+    calls = server.stats()["requests"]
+    for command in ("personas", "run"):
+        again = run_populace(command, config)
+        assert again.returncode == 1 and "no document has a persona; see failures/" in again.stderr
+    assert server.stats()["requests"] == calls
 
 
 @pytest.mark.slow

@@ -97,6 +97,13 @@ def test_it_does_not_matter_in_which_parts_they_lie(skewed):
     assert audited(folder, manifest, 0, (), encode) == one
 
 
+def test_a_seed_below_zero_is_as_good_as_another(skewed):
+    folder, manifest = skewed
+    below = audited(folder, manifest, -7, (), encode)
+    assert below["associations"] and audited(folder, manifest, -7, (), encode) == below
+    assert audited(folder, manifest, 7, (), encode)["associations"] != below["associations"], "other draws"
+
+
 def test_vectors_that_know_nothing_are_not_trusted_and_it_is_said(skewed):
     folder, manifest = skewed
     found = audited(folder, manifest, 0, (), encode)

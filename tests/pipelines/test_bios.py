@@ -48,6 +48,22 @@ def test_tables_variables_and_files_that_a_yaml_names_make_one_population(tmp_pa
     assert list(read_population([str(tmp_path / "r*.csv")]).draw(0, 0)) == ["region"]
 
 
+def test_files_that_name_each_other_for_ever_are_refused(tmp_path):
+    first, _ = written(tmp_path, a_yaml="tables: [{file: b.yaml}]", b_yaml="tables: [{file: a.yaml}]")
+    assert refusal(first) == f"bios.variables: {first} names itself among its tables"
+    written(tmp_path, c_csv="region,count\nnorth,1\n")
+    twice = written(tmp_path, d_yaml="tables: [{file: e.yaml}]", e_yaml="tables: [{file: c.csv}]")
+    assert read_population(twice[:1]).draw(0, 0) == {"region": "north"}
+
+
+def test_variables_written_for_a_person_begin_with_their_names_and_cases_with_theirs():
+    land = {"name": "land", "kind": "binary", "given": ["sex"], "cases": [{"when": ["male"], "probabilities": [1, 0]}]}
+    lines = as_yaml(Variables.model_validate({"variables": [land]}).variables).splitlines()
+    assert [line.split(":")[0].strip("- ") for line in lines if ":" in line] == [
+        *("variables", "name", "kind", "given", "cases", "when", "probabilities"),
+    ]
+
+
 def test_what_is_written_for_a_person_to_edit_is_read_as_the_same(tmp_path):
     variables = Variables.model_validate(
         {
@@ -166,6 +182,7 @@ FILES = {
         ({"prompt": "prompt.txt"}, "{persno}"),
         ({"prompt": "gone.txt"}, "gone.txt cannot be read"),
         ({"description": "  "}, "bios has no description"),
+        ({"description": None, "language": None}, "bios has no description"),
         ({"description": "x" * 200_001}, "bios.description has 200,001 characters; 200,000 are the most"),
         ({"kind": "novel"}, "bios.kind must be"),
         ({"num_of_samples": 0}, "bios.num_of_samples must be at least 1"),

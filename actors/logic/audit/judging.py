@@ -35,7 +35,7 @@ class JudgeCall:
     def request(self) -> ChatRequest:
         return ChatRequest(
             role=Role.JUDGE,
-            messages=render(load("audit_judge"), persona=self.text, unsaid=UNSAID),
+            messages=render(load("audit_judge"), persona=self.text, unsaid=UNSAID, groups=_groups()),
             item=self.item_id,
             max_tokens=_TOKENS,
             temperature=0.0,
@@ -91,6 +91,11 @@ def _figure(name: str, lexicon: Sequence[Mapping[str, str]], judged: Sequence[Ma
         found=agreed / there if there else None,
         found_bounds=wilson(agreed, there),
     )
+
+
+@cache
+def _groups() -> str:
+    return "\n".join(f"- {name}: {'; '.join(attribute.names)}" for name, attribute in attributes().items())
 
 
 @cache

@@ -13,7 +13,7 @@ from actors.logic.dialogue.turns import Turn
 from actors.prompts import load, render
 from cluster.chat import ChatAnswer, Message, Role
 
-_STARTS = "What|How|Why|When|Where|Who|Which|Can|Could|Should|Do|Does|Is"
+_STARTS = "What|How|Why|When|Where|Who|Which|Can|Could|Should|Do|Does|Is it|Is there|Is this|Is that|Is the|Is my"
 _ONE_QUESTION = {
     "type": "object",
     "properties": {"message": {"type": "string", "pattern": rf"""^({_STARTS}) [^".;:?!\n]+\?$"""}},

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from actors.logic.filters.languages import code_of, is_in, language_of
 from actors.logic.filters.names import real_person
@@ -55,6 +56,7 @@ _GROUP = re.compile(
     r"^(?:(?:people|persons|individuals)\s+(?:who|whose|in|from|with|of|living|working)|those|anyone|everyone"
     r"|members of|groups? of|various|several|many|(?:some|all|both)(?!-)"
     r"|a (?:group|team|couple|family|community|pair|range|list|variety) of"
+    r"|an? (?:[\w-]+ ){0,2}couple(?= (?:who|in|from|with|on|at|living|married|whose)\b|,)"
     r"|(?:two|three|four|five|\d+) (?!years?\b|decades?\b)(?:\w+ ){0,2}\w+s)\b",
     re.IGNORECASE,
 )
@@ -62,10 +64,10 @@ _GROUP = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Grounds:
-    """What a persona was made from: a document, or the description of a parent."""
+    """What a persona was made from: a document, or the description of a parent, and what the model was told."""
 
     text: str
-    words: str  # one space around each
+    words: str  # of both, one space around each
     language: str
 
 
@@ -77,11 +79,10 @@ class Filters:
         self._chosen, self._granularity = frozenset(chosen), Granularity(granularity)
         self._told, self._language = bool(language), code_of(language) if language else ""
 
-    def grounds(self, text: str) -> Grounds:
+    def grounds(self, text: str, prompt: str = "") -> Grounds:
         asked = Fault.LANGUAGE in self._chosen and not self._told
-        return Grounds(
-            text, f" {' '.join(UNIT.findall(normal_form(text)))} ", language_of(text) if asked else self._language
-        )
+        language = language_of(text) if asked else self._language
+        return Grounds(text, f"{_spaced(text)}{_spaced_prompt(prompt)}", language)
 
     def fault(self, text: str, grounds: Grounds) -> Fault | None:
         """The first filter that refuses the text."""
@@ -109,6 +110,13 @@ class Filters:
                 return not least <= _length(words) <= most
             case Fault.LANGUAGE:
                 return bool(grounds.language) and not is_in(text, words, grounds.language)
+
+
+def _spaced(text: str) -> str:
+    return f" {' '.join(UNIT.findall(normal_form(text)))} "
+
+
+_spaced_prompt = cache(_spaced)  # a run has two or three
 
 
 def _length(words: list[str]) -> float:

@@ -13,18 +13,19 @@ from importlib.resources import files
 _TITLE = r"(?:(?:Dr|Mr|Mrs|Ms|Prof|Sir|Saint|St)\.?|President|Senator|Professor|Minister|Chancellor|King|Queen|Pope)"
 _WORD = r"(?:[A-ZÀ-ÖØ-ÞŁŚŻČŠŽİ][\w.’'-]*|de|da|del|der|van|von|bin|al|la|el|the)"
 _NAME = rf"[A-ZÀ-ÖØ-ÞŁŚŻČŠŽİ][\w.’'-]*(?:\s{_WORD}){{0,4}}"
-_AT_THE_START = re.compile(rf"^(?:{_TITLE}\s)?({_NAME})(?=,|\s\(|\s(?:is|was|who|has|wants|works|lives)\b|$)")
-_CALLED = re.compile(rf"\b(?:named|called|known as|namens|nommée?|llamad[oa])\s(?:{_TITLE}\s)?({_NAME})")
+_AT_THE_START = re.compile(rf"^((?:{_TITLE}\s)?)({_NAME})(?=,|\s\(|\s(?:is|was|who|has|wants|works|lives)\b|$)")
+_CALLED = re.compile(rf"\b(?:named|called|known as|namens|nommée?|llamad[oa])\s((?:{_TITLE}\s)?)({_NAME})")
 
 
 def real_person(text: str, document: str) -> str:
     """The name of the real person whom the text describes; empty where it describes none."""
     for found in (_AT_THE_START.match(text), _CALLED.search(text)):
-        if found and (name := found.group(1).strip()):
+        if found:
+            title, name = found.groups()
             if name.casefold() in _well_known():
                 return name
-            if " " in name and name in document:
-                return name
+            if " " in (called := title + name) and (called in document or (" " in name and name in document)):
+                return called
     return ""
 
 

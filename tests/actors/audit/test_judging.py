@@ -7,6 +7,7 @@ import pytest
 
 from actors.logic.audit.judging import UNSAID, JudgeCall, judge_figures
 from actors.logic.audit.lexicon import attributes
+from actors.logic.audit.reading import label
 from cluster.chat import Role, ScriptedChat
 from cluster.errors import CallFailed
 
@@ -27,6 +28,16 @@ def test_the_judge_is_asked_for_the_groups_of_one_description():
     assert request.role is Role.JUDGE and request.item == "audit/p1" and request.temperature == 0
     assert request.messages[-1]["content"] == "A woman in Lagos."
     assert request.schema["properties"]["gender"]["enum"] == ["woman", "man", "nonbinary", UNSAID]
+
+
+def test_the_judge_is_told_all_groups_and_shown_descriptions_that_the_lexicon_reads_as_it_should():
+    told, *examples, _ = JudgeCall("p1", "A woman in Lagos.", 0).request().messages
+    assert all(name in told["content"] for one in attributes().values() for name in one.names)
+    for description, answered in zip(examples[::2], examples[1::2], strict=True):
+        groups = json.loads(answered["content"])
+        assert groups.keys() == attributes().keys()
+        said = {name: group for name, group in groups.items() if group != UNSAID}
+        assert said == {name: one.group for name, one in label(description["content"]).of.items()}
 
 
 def test_a_group_that_there_is_not_is_corrected_or_lost():
