@@ -18,7 +18,7 @@ import numpy as np
 from actors.comparison import Marks
 from actors.densities import measure, sample_of
 from actors.embedder import EmbedderClient
-from actors.index import PersonaIndex
+from actors.index import PersonaIndex, Tiers
 from actors.logic.density import Sample
 from actors.logic.near_duplicates import Candidate, Thresholds, Verdict, form_key
 from actors.shard import Probed, Shard, Ticket
@@ -81,7 +81,8 @@ class DedupService:
         async with self._opening:
             if self._shard is None:
                 dimension = await self._handles[0].dimension.remote()
-                self._index = PersonaIndex(dimension, self._folder, self._model, minhash=self._thresholds.minhash)
+                tiers, minhash = Tiers(cosine=self._thresholds.cosine), self._thresholds.minhash
+                self._index = PersonaIndex(dimension, self._folder, self._model, tiers, minhash)
                 peers = {number: _Peer(name) for number, name in enumerate(self._names) if number != self._number}
                 encode = EmbedderClient(self._handles).encode
                 thread = ThreadPoolExecutor(1, "index")
@@ -146,10 +147,15 @@ class DedupClient:
 
     async def admit(self, candidates: Sequence[Candidate]) -> list[Verdict]:
         """Verdicts in the order of `candidates`."""
-        homes = [int.from_bytes(form_key(one.text)[:4], "big") % len(self._homes) for one in candidates]
+        homes = [home_of(one.text, len(self._homes)) for one in candidates]
         parts: dict[int, list[Candidate]] = defaultdict(list)
         for home, one in zip(homes, candidates, strict=True):
             parts[home].append(one)
         answers = await asyncio.gather(*(self._homes[home].admit(part) for home, part in parts.items()))
         verdicts = {home: iter(answer) for home, answer in zip(parts, answers, strict=True)}
         return [next(verdicts[home]) for home in homes]
+
+
+def home_of(text: str, shards: int) -> int:
+    """The number of the shard, of so many, that decides on a text."""
+    return int.from_bytes(form_key(text)[:4], "big") % shards

@@ -14,6 +14,7 @@ from cluster.errors import Halt
 from cluster.keys import Endpoint
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+_SHOWN = 60  # characters of a text
 
 
 class Backend(StrEnum):
@@ -56,11 +57,14 @@ class Encoder(Protocol):
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]: ...
 
 
-def unit(vectors: NDArray[np.float32], source: str) -> NDArray[np.float32]:
-    """The vectors (n × d) at length one; `Halt` naming `source` where one has no direction."""
+def unit(vectors: NDArray[np.float32], source: str, texts: Sequence[str]) -> NDArray[np.float32]:
+    """The vectors (n × d) of n texts at length one; `Halt` naming `source` and the text where one has no direction."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    if not np.isfinite(lengths).all() or not lengths.all():
+    without = ~np.isfinite(lengths) | (lengths == 0)
+    if without.any():
+        text = " ".join(texts[int(np.argmax(without))].split())
         raise Halt(
-            f"{source}: a vector is NaN, infinite or zero; choose another model (or precision) under personas.dedup"
+            f"{source}: a vector is NaN, infinite or zero, that of the text {text[:_SHOWN]!r}; leave the text out, or "
+            "choose another model (or precision) under personas.dedup"
         )
     return np.asarray(vectors / lengths, dtype=np.float32)

@@ -58,7 +58,7 @@ class EndpointEncoder:
         self._dimension = self._dimension or vectors.shape[1]
         if vectors.shape[1] != self._dimension:
             raise Halt(f"{self._name}: vectors have {vectors.shape[1]} components, and had {self._dimension} before")
-        return unit(vectors, self._name)
+        return unit(vectors, self._name, texts)
 
     async def close(self) -> None:
         await self._api.close()

@@ -59,12 +59,12 @@ class LocalEncoder:
 
         if self._whole:
             found = np.asarray(self._whole.encode(list(texts), show_progress_bar=False), dtype=np.float32)
-            return unit(found.reshape(len(texts), self.dimension), self._name)
+            return unit(found.reshape(len(texts), self.dimension), self._name, texts)
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         with torch.inference_mode():
             for start in range(0, len(texts), _AT_ONCE):
                 self._fill(vectors[start : start + _AT_ONCE], texts[start : start + _AT_ONCE])
-        return unit(vectors, self._name)
+        return unit(vectors, self._name, texts)
 
     def _fill(self, vectors: NDArray[np.float32], texts: Sequence[str]) -> None:
         tokens = self._tokens(texts)

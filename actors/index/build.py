@@ -21,7 +21,8 @@ logger = logging.getLogger(__name__)
 
 STEP_ROWS = 8192
 _NEAR = 1e-3  # an answer this much below the nearest counts as it
-_COSINES = 0.85, 0.98
+_NEAREST = 0.98  # of the probes
+_SURE = 4  # standard deviations
 
 
 def build(log: IndexLog, rung: Rung, tiers: Tiers, stopped: Callable[[], bool]) -> faiss.IndexIVF | None:
@@ -32,7 +33,7 @@ def build(log: IndexLog, rung: Rung, tiers: Tiers, stopped: Callable[[], bool]) 
     faiss.omp_set_num_threads(1)  # this thread's
     index = new_index(rung, log.dimension)
     index.train(_spread(log, min(tiers.training_rows, 40 * rung.lists), odd=True))
-    probes = Probes(log, tiers.probes)
+    probes = Probes(log, tiers)
     while index.ntotal < len(log):
         if stopped():
             return None
@@ -47,10 +48,19 @@ def build(log: IndexLog, rung: Rung, tiers: Tiers, stopped: Callable[[], bool]) 
 
 
 def recall_of(index: faiss.IndexIVF, log: IndexLog, probes: Probes) -> float:
-    """The share of the probes for which the index finds the nearest, or one as near."""
+    """The share of the probes for which the index finds the nearest, or one that decides as much: at the cosine."""
     candidates = index.search(probes.queries, CANDIDATES[rung_of(index).kind])[1]
     scores, _ = nearest_of(log, probes.queries, candidates)
-    return float(np.mean(scores >= probes.truth - _NEAR))
+    return float(np.mean(scores >= np.minimum(probes.truth - _NEAR, probes.cosine)))
+
+
+def floor_of(index: faiss.IndexIVF, log: IndexLog, probes: Probes) -> float:
+    """The score by the index below which a row is not at the cosine, from the errors of its scores."""
+    scores, candidates = index.search(probes.queries, CANDIDATES[rung_of(index).kind])
+    cosines, positions = nearest_of(log, probes.queries, candidates)
+    nearest = candidates == positions[:, None]
+    errors = (cosines[:, None] - scores)[nearest & (positions >= 0)[:, None]]
+    return float(probes.cosine - errors.mean() - _SURE * errors.std()) if len(errors) else -1.0
 
 
 def widen(index: faiss.IndexIVF, tiers: Tiers) -> bool:
@@ -63,18 +73,20 @@ def widen(index: faiss.IndexIVF, tiers: Tiers) -> bool:
 
 @dataclass(slots=True, eq=False, init=False)
 class Probes:
-    """Stored vectors moved towards others by as much as near-duplicates differ, and the cosine of the nearest: of the
-    one that was moved, or of a nearer one that was shown."""
+    """Stored vectors moved towards others by as much as near-duplicates differ at most and at least, and the cosine of
+    the nearest: of the one that was moved, or of a nearer one that was shown."""
 
     queries: NDArray[np.float32]
     truth: NDArray[np.float32]
+    cosine: float
 
-    def __init__(self, log: IndexLog, count: int) -> None:
-        held = _spread(log, count, odd=False)
+    def __init__(self, log: IndexLog, tiers: Tiers) -> None:
+        held = _spread(log, tiers.probes, odd=False)
         others = np.roll(held, len(held) // 2, axis=0)
         sideways = others - np.einsum("nd,nd->n", others, held)[:, None] * held
         sideways /= np.maximum(np.linalg.norm(sideways, axis=1, keepdims=True), 1e-6)
-        cosines = np.linspace(*_COSINES, len(held), dtype=np.float32)[:, None]
+        self.cosine = tiers.cosine
+        cosines = np.linspace(self.cosine, max(self.cosine, _NEAREST), len(held), dtype=np.float32)[:, None]
         self.queries = cosines * held + np.sqrt(1 - cosines**2) * sideways
         self.truth = np.einsum("nd,nd->n", held, self.queries)
 

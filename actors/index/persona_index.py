@@ -65,23 +65,21 @@ class PersonaIndex:
         return None if position is None else self._log.ids(np.array([position]))[0]
 
     def nearest(self, vectors: NDArray[np.float32]) -> tuple[NDArray[np.float32], list[bytes]]:
-        """The cosine (n) with the nearest persona of each of n unit vectors (n × d), and its id; −1 and b"" where no
-        persona is kept. A score does not depend on the kind of index. `UserError` for a vector that is none."""
+        """The cosine (n) with the nearest persona of each of n unit vectors (n × d), and its id, where that is at the
+        tiers' cosine or nearer; else those of another persona, or −1 and b"". A score does not depend on the kind of
+        index. `UserError` for a vector that is none."""
         self._check(vectors)
         if not len(self) or not len(vectors):
             return np.full(len(vectors), -1.0, np.float32), [b""] * len(vectors)
         scores, positions = self._vectors.nearest(np.ascontiguousarray(vectors, np.float32))
-        return scores, self._log.ids(positions)
+        return scores, self._ids(positions)
 
     def alike(self, signatures: Signatures) -> tuple[NDArray[np.float32], list[bytes]]:
         """The similarity (n) in words with the most similar persona of each of n texts, and its id; −1 and b"" where
         none is near."""
         assert self._bands, "no signatures are kept"
         scores, positions = self._bands.nearest(signatures)
-        found, ids = positions >= 0, [b""] * len(positions)
-        for at, one in zip(np.flatnonzero(found), self._log.ids(positions[found]), strict=True):
-            ids[at] = one
-        return scores, ids
+        return scores, self._ids(positions)
 
     def keep(
         self,
@@ -116,6 +114,13 @@ class PersonaIndex:
         """Lets the files and the background go. Not needed: what was kept is on the disk."""
         self._vectors.close()
         self._log.close()
+
+    def _ids(self, positions: NDArray[np.int64]) -> list[bytes]:
+        """Of n positions; b"" for −1."""
+        found, ids = positions >= 0, [b""] * len(positions)
+        for at, one in zip(np.flatnonzero(found), self._log.ids(positions[found]), strict=True):
+            ids[at] = one
+        return ids
 
     def _check(self, vectors: NDArray[np.float32]) -> None:
         if vectors.ndim != 2 or vectors.shape[1] != self.dimension:

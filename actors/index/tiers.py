@@ -33,16 +33,18 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class Tiers:
-    """When an index moves up a rung, and what it must reach before it does.
+    """What an index has to find, when it moves up a rung, and what it must reach before it does.
 
     From `flat_rows` on there are inverted lists, about 4·√rows of them: a power of two, so that a move comes with each
-    fourfold growth. Of `kinds` the first that reaches the recall is taken. Half bytes come first: at 10⁶ rows they find
-    as much as bytes do, fourteen times as fast in a seventh of the memory (tests/benchmarks/index.py); bytes are for
-    vectors that half bytes tell apart too badly.
+    fourfold growth. Of `kinds` the first is taken that reaches the recall of neighbours at `cosine` or nearer, with as
+    few lists searched as that takes: farther ones decide nothing. Half bytes come first: at 10⁶ rows they find as much
+    as bytes do, many times as fast in a seventh of the memory (tests/benchmarks/index.py); bytes are for vectors that
+    half bytes tell apart too badly.
     """
 
     flat_rows: int = FLAT_ROWS
     kinds: tuple[Kind, ...] = (Kind.PQ4, Kind.SQ8)
+    cosine: float = 0.85  # from which on neighbours are looked for
     recall: float = 0.99  # least share of probes whose nearest is found
     most_searched: float = 0.25  # of the lists, to reach it
     probes: int = 512

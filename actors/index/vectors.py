@@ -13,7 +13,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from actors.index.build import STEP_ROWS, Probes, build, recall_of, widen
+from actors.index.build import STEP_ROWS, Probes, build, floor_of, recall_of, widen
 from actors.index.log import IndexLog
 from actors.index.search import nearest_of
 from actors.index.snapshots import Snapshots
@@ -39,6 +39,7 @@ class VectorIndex:
         self._saving: Future[None] | None = None
         self._stop, self._build_from, self._tune_from = Event(), 0, 0
         self._listed: faiss.IndexIVF | None = None
+        self._floor = -1.0
         self._unlisted, self._saved_rows = faiss.IndexFlatIP(log.dimension), 0
         _use_blas(log.dimension)
         self._begin()
@@ -57,12 +58,14 @@ class VectorIndex:
         self._save()
 
     def nearest(self, vectors: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """The cosine (n) with the nearest row and its position (n); −1 and −1 where there is no row."""
+        """The cosine (n) with the nearest row and its position (n), where that is at the tiers' cosine or nearer; else
+        those of another row, or −1 and −1."""
         self._begin()
         candidates = self._unlisted.search(vectors, 1)[1]
         candidates[candidates >= 0] += self._listed_rows
         if self._listed:
-            further = self._listed.search(vectors, CANDIDATES[self.rung.kind])[1]
+            told, further = self._listed.search(vectors, CANDIDATES[self.rung.kind])
+            further[told < self._floor] = -1  # and need not be read
             candidates = np.concatenate([candidates, further], axis=1)
         return nearest_of(self._log, vectors, candidates)
 
@@ -108,7 +111,8 @@ class VectorIndex:
     def _serve(self, listed: faiss.IndexIVF) -> None:
         """Serves by these lists, as they are on disk, with the rows of the log beyond them in the flat index."""
         self._listed, self._unlisted = listed, faiss.IndexFlatIP(self._log.dimension)
-        self._saved_rows, self._tune_from = listed.ntotal, listed.ntotal * 5 // 4
+        self._saved_rows = listed.ntotal
+        self._tune()
         self._take_latest()
 
     def _take_latest(self) -> None:
@@ -129,8 +133,9 @@ class VectorIndex:
         """Searches twice as many lists where rows unlike those trained on have come; looks again at the next listing,
         or where all was well when there are a quarter more."""
         assert self._listed
-        recall = recall_of(self._listed, self._log, Probes(self._log, self._tiers.probes))
-        widened = recall < self._tiers.recall and widen(self._listed, self._tiers)
+        probes = Probes(self._log, self._tiers)
+        widened = recall_of(self._listed, self._log, probes) < self._tiers.recall and widen(self._listed, self._tiers)
+        self._floor = floor_of(self._listed, self._log, probes)
         self._tune_from = self._listed.ntotal if widened else self._listed.ntotal * 5 // 4
 
     def _move_up(self) -> None:

@@ -70,8 +70,10 @@ class Verdict:
 
 
 def form_key(text: str) -> bytes:
-    """16 bytes of the text's normal form; equal keys are exact duplicates."""
-    return hashlib.blake2b(normal_form(text).encode(), digest_size=16).digest()
+    """16 bytes of the text's normal form, or of the text where that is empty ("!", "?"); equal keys are exact
+    duplicates."""
+    form = normal_form(text) or " ".join(text.split())
+    return hashlib.blake2b(form.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 @dataclass(frozen=True, slots=True)

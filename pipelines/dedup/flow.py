@@ -11,19 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray.exceptions import RayTaskError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from actors.logic.near_duplicates import Candidate, Verdict
 from cluster.files import RunLock
-from cluster.named import Named
+from cluster.named import Named, as_raised
 from pipelines.dedup.output import AGAINST, Output, clear, work_folder
-from pipelines.dedup.rows import Rows, kind_of, read_rows
+from pipelines.dedup.rows import Rows, check_columns, kind_of, read_rows
 from pipelines.sources import count_documents, find_files, plan_splits
-from pipelines.sources.files import SourceFile
+from pipelines.sources.files import Kind, SourceFile
 
 _IN_FLIGHT = 8  # batches that the service has been asked about: enough to keep the embedders at work
-_PART_ROWS, _PART_S = 20_000, 60.0  # whichever comes first ends a part; at most so much is embedded again after a kill
+_PART_ROWS, _PART_BYTES, _PART_S = 20_000, 64 << 20, 60.0  # whichever comes first ends a part; a kill costs as much
 _LINE_S = 10.0
 
 Decided = tuple[Rows, list[Verdict | None]]
@@ -61,6 +62,8 @@ def dedup(job: Job, console: Console, command: str, fresh: bool = False) -> dict
     files = find_files([job.source])
     kind = kind_of(files)
     others = find_files([job.against]) if job.against else []
+    if kind is Kind.PARQUET:
+        check_columns(files)
     with RunLock(work_folder(job.target), command):
         if fresh:
             clear(job.target)
@@ -95,15 +98,15 @@ def _work(job: Job, files: list[SourceFile], others: list[SourceFile], output: O
 
 def _decide_ours(batches: Iterator[Rows], service: Named, output: Output, view: _View) -> None:
     part: list[Decided] = []
-    state, rows, began = output.state, 0, time.monotonic()
+    state, rows, size, began = output.state, 0, 0, time.monotonic()
     try:
         for decided in _decide(service, batches, 0):
             part.append(decided)
-            rows += len(decided[0])
+            rows, size = rows + len(decided[0]), size + decided[0].nbytes
             view.show(state.against + state.rows + rows)
-            if rows >= _PART_ROWS or time.monotonic() > began + _PART_S:
+            if rows >= _PART_ROWS or size >= _PART_BYTES or time.monotonic() > began + _PART_S:
                 output.write(part)
-                part, rows, began = [], 0, time.monotonic()
+                part, rows, size, began = [], 0, 0, time.monotonic()
     finally:
         if part:
             output.write(part)
@@ -120,12 +123,12 @@ def _decide(service: Named, batches: Iterator[Rows], offset: int) -> Iterator[De
 
     def decided() -> Decided:
         rows, places, ask, prepared = ahead.popleft()
-        ray.get(prepared)
+        _answer(prepared)
         verdicts: list[Verdict | None] = [None] * len(rows)
         if offset:
-            ray.get(handle.hold.remote(ask))
+            _answer(handle.hold.remote(ask))
         else:
-            for at, verdict in zip(places, ray.get(handle.admit.remote(ask)), strict=True):
+            for at, verdict in zip(places, _answer(handle.admit.remote(ask)), strict=True):
                 verdicts[at] = verdict
         return rows, verdicts
 
@@ -137,6 +140,14 @@ def _decide(service: Named, batches: Iterator[Rows], offset: int) -> Iterator[De
             yield decided()
     while ahead:
         yield decided()
+
+
+def _answer(asked: Any) -> Any:
+    """What an actor answers; what it raises, as it raised it."""
+    try:
+        return ray.get(asked)
+    except RayTaskError as error:
+        raise as_raised(error) from None
 
 
 class _View:

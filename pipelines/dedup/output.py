@@ -5,6 +5,7 @@ An OUTPUT with a suffix is one file in the end, put together from parts beside i
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from collections import Counter
@@ -129,7 +130,8 @@ class Output:
                         with path.open("rb") as part:
                             shutil.copyfileobj(part, out, _PIECE)
             else:
-                _write_parquet(whole, (batch for path in paths for batch in pq.ParquetFile(path).iter_batches()))
+                batches = (batch for path in paths for batch in pq.ParquetFile(path).iter_batches())
+                _write_parquet(whole, batches, pq.read_schema(paths[0]))
 
 
 def work_folder(target: Path) -> Path:
@@ -205,18 +207,17 @@ def _write_lines(path: Path, pieces: Iterable[list[bytes]]) -> None:
 
 
 def _write_batches(path: Path, pieces: Iterable[pa.RecordBatch]) -> None:
+    batches = iter(pieces)
+    first = next(batches)
     with atomic_path(path) as whole:
-        _write_parquet(whole, pieces)
+        _write_parquet(whole, itertools.chain([first], batches), first.schema)
 
 
-def _write_parquet(path: Path, batches: Iterable[pa.RecordBatch]) -> None:
+def _write_parquet(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
     """Row groups of some MiB, whatever the batches."""
-    writer: pq.ParquetWriter | None = None
-    for table in _gathered(batches):
-        writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
-        writer.write_table(table)
-    if writer:
-        writer.close()
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for table in _gathered(batches):
+            writer.write_table(table)
 
 
 def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from cluster.errors import UserError
-from pipelines.sources.byte_streams import open_stream
+from pipelines.sources.byte_streams import TROUBLE, open_stream
 from pipelines.sources.files import Kind, SourceFile
 from pipelines.sources.json_lines import is_blank, json_object, read_lines
 from pipelines.sources.parquet_rows import batch_rows, columns_of, open_parquet, values_of
 from pipelines.sources.record import Unreadable, held_by, no_field, no_text
 
 ROWS = 256  # of a batch at most
+_BYTES = 1 << 20  # of a batch, but for its last row
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.texts)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the rows as they are."""
+        return self.raw.nbytes if isinstance(self.raw, pa.RecordBatch) else sum(map(len, self.raw))
+
 
 def kind_of(files: Sequence[SourceFile]) -> Kind:
     """JSONL or PARQUET, the same for all files; `UserError` otherwise."""
@@ -45,6 +52,18 @@ def kind_of(files: Sequence[SourceFile]) -> Kind:
     return files[0].kind
 
 
+def check_columns(files: Sequence[SourceFile]) -> None:
+    """`UserError` where Parquet files have not all the same columns, for one file is to hold them."""
+    first: pa.Schema | None = None
+    for file in files:
+        with _told(file), open_parquet(file) as parquet:
+            first = first or parquet.schema_arrow
+            if not parquet.schema_arrow.equals(first):
+                raise UserError(
+                    f"{file.name} and {files[0].name} have not the same columns; give alike files at a time"
+                )
+
+
 def read_rows(files: Sequence[SourceFile], text_field: str, skip: int = 0) -> Iterator[Rows]:
     """All rows of the files in their order, but the first `skip`; the same files, the same rows."""
     if not files:
@@ -52,17 +71,38 @@ def read_rows(files: Sequence[SourceFile], text_field: str, skip: int = 0) -> It
     read = _jsonl if kind_of(files) is Kind.JSONL else _parquet
     number = 0
     for file in files:
-        number = yield from read(file, text_field, number, skip)
+        with _told(file):
+            number = yield from read(file, text_field, number, skip)
+
+
+@contextmanager
+def _told(file: SourceFile) -> Iterator[None]:
+    """What cannot be read is named."""
+    try:
+        yield
+    except TROUBLE as error:
+        raise UserError(f"{file.name} cannot be read: {' '.join(str(error).split())[:200]}") from None
 
 
 def _jsonl(file: SourceFile, text_field: str, number: int, skip: int) -> Generator[Rows, None, int]:
     with open_stream(file.path) as stream:
         lines = (line for _, line in read_lines(stream) if not is_blank(line))
         number += sum(1 for _ in itertools.islice(lines, max(0, skip - number)))
-        while batch := list(itertools.islice(lines, ROWS)):
+        while batch := _some(lines):
             yield _parsed(number, batch, text_field)
             number += len(batch)
     return number
+
+
+def _some(lines: Iterator[bytes | None]) -> list[bytes | None]:
+    """The next lines, as many as make a batch."""
+    batch, size = list[bytes | None](), 0
+    for line in lines:
+        batch.append(line)
+        size += len(line or b"")
+        if len(batch) == ROWS or size >= _BYTES:
+            break
+    return batch
 
 
 def _parsed(first: int, lines: list[bytes | None], text_field: str) -> Rows:
@@ -86,6 +126,8 @@ def _parquet(file: SourceFile, text_field: str, number: int, skip: int) -> Gener
             raise UserError(f"{file.name}: {no_field(text_field, columns)}")
         if columns[text_field]:
             raise UserError(f"{file.name}: {no_text(text_field, columns[text_field])}")
+        if not parquet.metadata.num_rows:
+            yield _table(number, pa.RecordBatch.from_pylist([], parquet.schema_arrow), text_field)
         groups = list(range(parquet.num_row_groups))
         while groups and number + parquet.metadata.row_group(groups[0]).num_rows <= skip:
             number += parquet.metadata.row_group(groups.pop(0)).num_rows

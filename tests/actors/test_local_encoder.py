@@ -95,8 +95,8 @@ def test_a_model_that_is_not_there_is_refused_with_the_ways_out(tmp_path):
 def test_a_vector_without_direction_is_refused_by_the_name_of_its_model(value):
     vectors = np.ones((3, 4), dtype=np.float32)
     vectors[1] *= value
-    with pytest.raises(Halt, match=r"^some/model: a vector is NaN, infinite or zero"):
-        unit(vectors, "some/model")
+    with pytest.raises(Halt, match=r"^some/model: a vector is NaN, infinite or zero, that of the text 'a baker'"):
+        unit(vectors, "some/model", ["a nurse", "a\nbaker", "a judge"])
 
 
 def test_a_model_whose_weights_are_broken_is_refused_by_name(tmp_path):

@@ -180,6 +180,7 @@ def test_the_form_of_a_text_is_16_bytes_of_its_normal_form():
     assert form_key("A nurse, in Leeds.") == form_key("a nurse in leeds")
     assert form_key("A nurse in Leeds") != form_key("A nurse in York")
     assert len(form_key("")) == 16
+    assert form_key("?") != form_key("!") == form_key(" ! ")
 
 
 def test_a_decision_needs_no_index():

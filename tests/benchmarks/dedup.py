@@ -1,11 +1,11 @@
 """The dedup service under many senders: what survives, what is wrongly refused, and what it costs.
 
-    python tests/benchmarks/dedup.py [--texts 100000 --shards 1 4 --senders 16 --batch 64 --kill]
+    python tests/benchmarks/dedup.py [--texts 100000 --shards 1 4 --senders 16 --batch 64 --kill --vectors FILE]
 
 Persona texts with planted near-duplicates (a third of them: a word changed, an order turned, a phrase added), half of
 the copies sent right next to their originals, by concurrent senders to shards that run as actors. The texts are
-embedded once by the packaged all-MiniLM-L6-v2; the shards then get these vectors from an actor that looks them up, so
-that the figures are those of the service. With `--kill` a shard is killed with -9 every second. One row of a Markdown
+embedded once by the packaged all-MiniLM-L6-v2 (`--vectors` keeps the vectors for the next time); the shards then get
+these vectors from an actor that looks them up, so that the figures are those of the service. One row of a Markdown
 table for each number of shards, checked by brute force over all that was kept:
 
     surviving pairs      of kept ones at a cosine ≥ the threshold; there must be none
@@ -13,6 +13,10 @@ table for each number of shards, checked by brute force over all that was kept:
     lost groups          originals and copies of which none was kept, nor one that is near to them; none
 
 CPU-seconds are of the shards. Exits with 1 where one of these is not zero.
+
+With `--kill` there are three rows for each: one sender whose batches of 1,024 come one after the other and to one shard
+at a time, so that what is to be kept follows from the order: undisturbed, and while one shard after another is killed
+with -9; and the many senders with such kills. Exits with 1, too, where the first two kept different texts.
 """
 
 from __future__ import annotations
@@ -26,7 +30,8 @@ import sys
 import tempfile
 import time
 import uuid
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -35,13 +40,16 @@ import ray
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from actors.dedup_service import DedupClient, DedupService
+from actors.dedup_service import DedupClient, DedupService, home_of
 from actors.encoder import DEFAULT_MODEL, Encoding
 from actors.local_encoder import LocalEncoder
 from actors.logic.near_duplicates import Candidate, Thresholds, Verdict
 from cluster.named import Named, start
 
 THRESHOLD = 0.9
+IN_ORDER = 1024
+COLUMNS = ["shards", "stream", "kills", "kept", "surviving pairs", "wrongly refused", "lost groups", "seconds"]
+COLUMNS += ["CPU of the shards", "of embedding", "load"]
 LASTING = {"max_restarts": -1, "max_task_retries": -1, "num_cpus": 0}
 WHO = [
     "nurse",
@@ -167,26 +175,55 @@ def order(groups: list[int], draw: random.Random) -> list[int]:
     return [one for row in apart for one in (row, *(copies.get(row, []) if groups[row] == row else []))]
 
 
-async def send(shards: list[Named], asked: list[Candidate], senders: int, size: int, kill: bool) -> list[Verdict]:
+async def send(
+    shards: list[Named], asked: list[Candidate], senders: int, size: int, kill: bool
+) -> tuple[list[Verdict], int]:
     """Batches, dealt in turn to the senders, so that neighbours meet in different calls at the same time."""
     client, batches = DedupClient(shards), [asked[at : at + size] for at in range(0, len(asked), size)]
 
     async def sender(number: int) -> list[Verdict]:
         return [verdict for batch in batches[number::senders] for verdict in await client.admit(batch)]
 
-    killer = asyncio.create_task(killing(shards)) if kill else None
-    parts = await asyncio.gather(*map(sender, range(senders)))
-    if killer:
-        killer.cancel()
-    return [verdict for part in parts for verdict in part]
+    async with killed(shards, kill) as kills:
+        parts = await asyncio.gather(*map(sender, range(senders)))
+    return [verdict for part in parts for verdict in part], len(kills)
 
 
-async def killing(shards: list[Named]) -> None:
+async def send_in_order(shards: list[Named], asked: list[Candidate], kill: bool) -> tuple[list[Verdict], int]:
+    """One batch after the other, and of each batch what one shard decides after what another does."""
+    client, verdicts = DedupClient(shards), []
+    async with killed(shards, kill) as kills:
+        for at in range(0, len(asked), IN_ORDER):
+            parts: dict[int, list[Candidate]] = {}
+            for one in asked[at : at + IN_ORDER]:
+                parts.setdefault(home_of(one.text, len(shards)), []).append(one)
+            for home in sorted(parts):
+                verdicts += await client.admit(parts[home])
+    return verdicts, len(kills)
+
+
+@asynccontextmanager
+async def killed(shards: list[Named], kill: bool) -> AsyncIterator[list[int]]:
+    """Meanwhile one shard after another is killed, if at all, two seconds after it is back; the process ids."""
+    kills: list[int] = []
+    killer = asyncio.create_task(killing(shards, kills)) if kill else None
+    try:
+        yield kills
+    finally:
+        if killer:
+            killer.cancel()
+
+
+async def killing(shards: list[Named], kills: list[int]) -> None:
     draw = random.Random(0)
     while True:
-        await asyncio.sleep(1)
         with suppress(ray.exceptions.RayActorError, ProcessLookupError):
-            os.kill(await draw.choice(shards).handle().pid.remote(), signal.SIGKILL)
+            shard = draw.choice(shards).handle()
+            await shard.size.remote()  # it is back, and its index open
+            pid = await shard.pid.remote()
+            await asyncio.sleep(2)
+            os.kill(pid, signal.SIGKILL)
+            kills.append(pid)
 
 
 def judged(verdicts: list[Verdict], vectors: np.ndarray, groups: list[int]) -> tuple[int, int, int, int]:
@@ -206,6 +243,32 @@ def judged(verdicts: list[Verdict], vectors: np.ndarray, groups: list[int]) -> t
     return len(kept), pairs // 2, len(wrong), len(set(groups) - alive)
 
 
+@contextmanager
+def serving(count: int, made: list[str], vectors: Path, folder: Path) -> Iterator[list[Named]]:
+    """So many shards, which keep their logs in `folder`."""
+    namespace = uuid.uuid4().hex
+    embedder, names = Named("embedder", namespace), [Named(f"dedup-{at}", namespace) for at in range(count)]
+    handles = [start(LookUp, embedder, made, str(vectors), num_cpus=0)]
+    for at, name in enumerate(names):
+        arguments = (Thresholds(THRESHOLD), [embedder], str(folder / str(at)), DEFAULT_MODEL, at, names)
+        handles.append(start(DedupService, name, *arguments, **LASTING))
+    ray.get([handle.size.remote() for handle in handles[1:]])
+    yield names
+    for handle in handles:
+        ray.kill(handle)
+
+
+def embedded(made: list[str], path: Path) -> float:
+    """Writes the vectors where they are not yet there; the CPU-seconds that it took."""
+    noted = path.with_suffix(".seconds")
+    if not noted.exists():
+        began = time.process_time()
+        vectors = LocalEncoder(Encoding()).encode(made)
+        noted.write_text(str(time.process_time() - began))
+        np.save(path, vectors)
+    return float(noted.read_text())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--texts", type=int, default=100_000)
@@ -213,41 +276,54 @@ def main() -> None:
     parser.add_argument("--senders", type=int, default=16)
     parser.add_argument("--batch", type=int, default=64, help="candidates of one call")
     parser.add_argument("--kill", action="store_true")
+    parser.add_argument("--vectors", type=Path, help="where the vectors are, or will be (.npy)")
     options = parser.parse_args()
     draw = random.Random(0)
     made, groups = texts(options.texts, draw)
-    began = time.process_time()
-    vectors = LocalEncoder(Encoding()).encode(made)
-    embedding_s = time.process_time() - began
     asked = [Candidate(f"{row:024x}", made[row]) for row in order(groups, draw)]
-    ray.init("local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    senders = f"{options.senders} senders of {options.batch} at a time"
-    print(f"{len(made):,} texts, {senders}; embedding them took {embedding_s:,.0f} CPU-seconds\n")
-    print("|shards|kept|surviving pairs|wrongly refused|lost groups|seconds|CPU of the shards|of embedding|load|")
-    print("|---|---|---|---|---|---|---|---|---|")
-    bad = 0
     with tempfile.TemporaryDirectory() as place:
-        np.save(f"{place}/vectors.npy", vectors)
+        path = options.vectors or Path(place, "vectors.npy")
+        embedding_s, vectors = embedded(made, path), np.load(path)
+        ray.init("local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        senders = f"{options.senders} senders of {options.batch} at a time"
+        print(f"{len(made):,} texts, {senders}; embedding them took {embedding_s:,.0f} CPU-seconds\n")
+        print("|" + "|".join(COLUMNS) + "|\n" + "|---" * len(COLUMNS) + "|")
+        bad = 0
         for count in options.shards:
-            namespace = uuid.uuid4().hex
-            embedder, names = Named("embedder", namespace), [Named(f"dedup-{at}", namespace) for at in range(count)]
-            handles = [start(LookUp, embedder, made, f"{place}/vectors.npy", num_cpus=0)]
-            for at, name in enumerate(names):
-                arguments = (Thresholds(THRESHOLD), [embedder], f"{place}/{count}/{at}", DEFAULT_MODEL, at, names)
-                handles.append(start(DedupService, name, *arguments, **LASTING))
-            pids = ray.get([handle.pid.remote() for handle in handles[1:]])
-            ray.get([handle.size.remote() for handle in handles[1:]])
-            before, began = sum(map(cpu_s, pids)), time.perf_counter()
-            verdicts = asyncio.run(send(names, asked, options.senders, options.batch, options.kill))
-            seconds = time.perf_counter() - began
-            used = "–" if options.kill else f"{sum(map(cpu_s, pids)) - before:,.0f} s"
-            share = "–" if options.kill else f"{(sum(map(cpu_s, pids)) - before) / embedding_s:.1%}"
-            kept, *faults = judged(verdicts, vectors, groups)
-            bad += sum(faults)
-            cells = [count, f"{kept:,}", *faults, f"{seconds:,.0f}", used, share, f"{os.getloadavg()[0]:.1f}"]
-            print("|", "|".join(map(str, cells)), "|", sep="", flush=True)
-            for handle in handles:
-                ray.kill(handle)
+            undisturbed: set[str] = set()
+            streams = ["in order", "in order killed", "many killed"] if options.kill else ["many"]
+            for number, stream in enumerate(streams):
+                with serving(count, made, path, Path(place, f"{count}-{number}")) as names:
+                    pids = ray.get([name.handle().pid.remote() for name in names])
+                    before, began, kill = sum(map(cpu_s, pids)), time.perf_counter(), "killed" in stream
+                    if "many" in stream:
+                        sent = send(names, asked, options.senders, options.batch, kill)
+                    else:
+                        sent = send_in_order(names, asked, kill)
+                    verdicts, kills = asyncio.run(sent)
+                    seconds = time.perf_counter() - began
+                    used = 0.0 if kill else sum(map(cpu_s, pids)) - before
+                kept, *faults = judged(verdicts, vectors, groups)
+                bad += sum(faults)
+                told = ["–", "–"] if kill else [f"{used:,.0f} s", f"{used / embedding_s:.1%}"]
+                cells = [
+                    count,
+                    stream,
+                    kills,
+                    f"{kept:,}",
+                    *faults,
+                    f"{seconds:,.0f}",
+                    *told,
+                    f"{os.getloadavg()[0]:.1f}",
+                ]
+                print("|", "|".join(map(str, cells)), "|", sep="", flush=True)
+                chosen = {one.persona_id for one in verdicts if one.admitted}
+                if stream == "in order":
+                    undisturbed = chosen
+                elif stream == "in order killed":
+                    differing = len(chosen ^ undisturbed)
+                    bad += differing
+                    print(f"\n{count} shards, in order: kept sets differ in {differing} texts\n", flush=True)
     sys.exit(bool(bad))
 
 

@@ -8,6 +8,11 @@ import time
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+
+from actors.encoder import DEFAULT_MODEL
+from actors.local_encoder import locate
 
 PEOPLE = ["nurse", "farmer", "pilot", "baker", "judge", "welder", "potter", "sailor", "tailor", "teacher"]
 PLACES = ["a night market", "an island", "a mine", "an old theatre", "a border town", "a desert", "the harbour"]
@@ -89,3 +94,26 @@ def test_what_is_no_table_of_texts_is_refused_in_one_line(tmp_path, run_populace
         done = run_populace("dedup", *options)
         assert done.returncode == 2 and line in done.stderr and "Traceback" not in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_model_that_gives_no_vectors_is_named_with_the_text_and_the_job_can_go_on(tmp_path, shared_ray, run_populace):
+    broken = SentenceTransformer(locate(DEFAULT_MODEL))
+    with torch.no_grad():
+        broken[0].auto_model.encoder.layer[3].output.dense.weight[0, 0] = float("nan")
+    broken.save(str(tmp_path / "model"))
+    source, out = write(tmp_path / "in.jsonl", [{"text": "A nurse in a mine."}]), tmp_path / "out.jsonl"
+    done = run_populace("dedup", source, out, "--model", tmp_path / "model", "--address", shared_ray.address)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    said, kept = done.stderr.strip().splitlines()
+    assert "model: a vector is NaN, infinite or zero, that of the text 'A nurse in a mine.'" in said
+    assert kept.startswith("What is done is kept; `populace dedup")
+
+
+@pytest.mark.slow
+def test_a_table_without_a_text_leaves_a_table_of_its_columns(tmp_path, shared_ray, run_populace):
+    source, out = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    pq.write_table(pa.table({"text": pa.array([None, " "], pa.string()), "id": [1, 2]}), source)
+    done = run_populace("dedup", source, out, "--address", shared_ray.address)
+    assert done.returncode == 0 and "2 rows: 0 kept; refused: 2 malformed" in done.stdout
+    assert pq.read_table(out).schema.names == ["text", "id"]

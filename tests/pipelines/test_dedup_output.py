@@ -96,3 +96,14 @@ def test_a_file_of_another_kind_is_refused(kind, tmp_path):
     other = {Kind.JSONL: "parquet", Kind.PARQUET: "jsonl"}[kind]
     with pytest.raises(UserError, match=rf"out\.{other}: the input is {kind}"):
         Output(tmp_path / f"out.{other}", kind, SETTINGS, keep_rejected=False, fresh=False)
+
+
+def test_where_nothing_is_kept_the_columns_are(tmp_path):
+    path, target = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    pq.write_table(pa.table({"text": pa.array([None, None], pa.string()), "id": [1, 2]}), path)
+    [batch] = read_rows(find_files([str(path)]), "text")
+    output = Output(target, Kind.PARQUET, SETTINGS, keep_rejected=True, fresh=False)
+    output.write([(batch, [None, None])])
+    output.finish()
+    assert pq.read_table(target).schema.names == ["text", "id"] and not read(target)
+    assert [row["id"] for row in read(tmp_path / "out.rejected.parquet")] == [1, 2]

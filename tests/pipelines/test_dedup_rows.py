@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cluster.errors import UserError
-from pipelines.dedup.rows import ROWS, read_rows
+from pipelines.dedup.rows import ROWS, check_columns, read_rows
 from pipelines.sources import find_files
 
 COUNT = 3 * ROWS + 5
@@ -72,3 +72,38 @@ def test_files_of_two_kinds_or_of_another_are_refused(tmp_path):
     (tmp_path / "c.csv").write_text("text\n")
     with pytest.raises(UserError, match=r"c\.csv: dedup reads \.jsonl"):
         list(read_rows(find_files([str(tmp_path)]), "text"))
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_long_texts_come_a_few_at_a_time(tmp_path, kind):
+    rows = [{"text": f"{number} " + "word " * 20_000} for number in range(100)]
+    path = tmp_path / f"a.{kind}"
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path, compression=None, use_dictionary=False)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    batches = list(read_rows(find_files([str(path)]), "text"))
+    assert [text for batch in batches for text in batch.texts] == [row["text"] for row in rows]
+    assert max(batch.nbytes for batch in batches) < 6 << 20 and len(batches) > 2
+
+
+def test_a_parquet_without_rows_has_its_columns_all_the_same(tmp_path):
+    pq.write_table(
+        pa.table({"text": pa.array([], pa.string()), "id": pa.array([], pa.int64())}), tmp_path / "a.parquet"
+    )
+    [none] = read_rows(find_files([str(tmp_path)]), "text")
+    assert len(none) == 0 and none.raw.schema.names == ["text", "id"]
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    for name, content in (("a.parquet", b"PAR1 half of it"), ("b.jsonl.gz", gzip.compress(b"{}" * 9999)[:-20])):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(UserError, match=rf"{name} cannot be read: [^\n]+$"):
+            list(read_rows(find_files([str(tmp_path / name)]), "text"))
+
+
+def test_files_of_other_columns_are_refused_before_a_row_is_read(tmp_path):
+    pq.write_table(pa.table({"text": ["a"]}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"text": ["b"], "id": [1]}), tmp_path / "b.parquet")
+    with pytest.raises(UserError, match=r"b\.parquet and .*a\.parquet have not the same columns"):
+        check_columns(find_files([str(tmp_path)]))
