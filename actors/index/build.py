@@ -22,7 +22,6 @@ logger = logging.getLogger(__name__)
 STEP_ROWS = 8192
 _NEAR = 1e-3  # an answer this much below the nearest counts as it
 _NEAREST = 0.98  # of the probes
-_SURE = 4  # standard deviations
 
 
 def build(log: IndexLog, rung: Rung, tiers: Tiers, stopped: Callable[[], bool]) -> faiss.IndexIVF | None:
@@ -52,15 +51,6 @@ def recall_of(index: faiss.IndexIVF, log: IndexLog, probes: Probes) -> float:
     candidates = index.search(probes.queries, CANDIDATES[rung_of(index).kind])[1]
     scores, _ = nearest_of(log, probes.queries, candidates)
     return float(np.mean(scores >= np.minimum(probes.truth - _NEAR, probes.cosine)))
-
-
-def floor_of(index: faiss.IndexIVF, log: IndexLog, probes: Probes) -> float:
-    """The score by the index below which a row is not at the cosine, from the errors of its scores."""
-    scores, candidates = index.search(probes.queries, CANDIDATES[rung_of(index).kind])
-    cosines, positions = nearest_of(log, probes.queries, candidates)
-    nearest = candidates == positions[:, None]
-    errors = (cosines[:, None] - scores)[nearest & (positions >= 0)[:, None]]
-    return float(probes.cosine - errors.mean() - _SURE * errors.std()) if len(errors) else -1.0
 
 
 def widen(index: faiss.IndexIVF, tiers: Tiers) -> bool:

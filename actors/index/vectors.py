@@ -13,7 +13,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from actors.index.build import STEP_ROWS, Probes, build, floor_of, recall_of, widen
+from actors.index.build import STEP_ROWS, Probes, build, recall_of, widen
 from actors.index.log import IndexLog
 from actors.index.search import nearest_of
 from actors.index.snapshots import Snapshots
@@ -39,7 +39,6 @@ class VectorIndex:
         self._saving: Future[None] | None = None
         self._stop, self._build_from, self._tune_from = Event(), 0, 0
         self._listed: faiss.IndexIVF | None = None
-        self._floor = -1.0
         self._unlisted, self._saved_rows = faiss.IndexFlatIP(log.dimension), 0
         _use_blas(log.dimension)
         self._begin()
@@ -59,13 +58,12 @@ class VectorIndex:
 
     def nearest(self, vectors: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """The cosine (n) with the nearest row and its position (n), where that is at the tiers' cosine or nearer; else
-        those of another row, or −1 and −1."""
+        those of another row. −1 and −1 where there is none."""
         self._begin()
         candidates = self._unlisted.search(vectors, 1)[1]
         candidates[candidates >= 0] += self._listed_rows
         if self._listed:
-            told, further = self._listed.search(vectors, CANDIDATES[self.rung.kind])
-            further[told < self._floor] = -1  # and need not be read
+            further = self._listed.search(vectors, CANDIDATES[self.rung.kind])[1]
             candidates = np.concatenate([candidates, further], axis=1)
         return nearest_of(self._log, vectors, candidates)
 
@@ -135,7 +133,6 @@ class VectorIndex:
         assert self._listed
         probes = Probes(self._log, self._tiers)
         widened = recall_of(self._listed, self._log, probes) < self._tiers.recall and widen(self._listed, self._tiers)
-        self._floor = floor_of(self._listed, self._log, probes)
         self._tune_from = self._listed.ntotal if widened else self._listed.ntotal * 5 // 4
 
     def _move_up(self) -> None:

@@ -89,14 +89,6 @@ def test_neighbours_at_the_cosine_are_found(corpus, kind, cosine):
         assert near.sum() > 10 and np.mean(index.nearest(asked)[0][near] >= cosine) >= 0.95
 
 
-def test_of_who_has_nobody_near_no_stored_vector_is_read(corpus):
-    kept, _ = corpus
-    index, far = VectorIndex(kept, replace(TIERS[Kind.SQ8], cosine=0.9)), scattered(500, 9, SIZE)
-    far = far[nearest_by_hand(kept, far)[0] < 0.8]
-    scores, positions = index.nearest(far)
-    assert len(far) > 400 and (positions == -1).all() and (scores == -1).all()
-
-
 def test_rows_are_found_at_once_while_higher_tiers_are_built_and_taken_up():
     kept = IndexLog(None, "m", SIZE)
     index = VectorIndex(kept, Tiers(flat_rows=2000, unlisted_rows=300, probes=100))
@@ -127,12 +119,14 @@ def test_rows_unlike_those_that_the_lists_were_trained_on_are_found_too():
     for start in range(0, 4000, 250):
         append(kept, later[start : start + 250])
         index.catch_up()
+    index.settle()
+    index.catch_up()
     index.close()
     assert index.rung.kind is Kind.SQ8
     truth = nearest_by_hand(kept, queries)[0]
     near = truth >= tiers.cosine
     assert near.sum() > 200
-    assert np.mean((index.nearest(queries)[0] >= truth - 1e-3)[near]) >= 0.98
+    assert np.mean((index.nearest(queries)[0] >= tiers.cosine)[near]) >= 0.99
 
 
 def test_what_half_bytes_tell_apart_too_badly_is_found_by_bytes(corpus):
