@@ -129,11 +129,13 @@ class VectorIndex:
 
     def _tune(self) -> None:
         """Searches twice as many lists where rows unlike those trained on have come; looks again at the next listing,
-        or where all was well when there are a quarter more."""
+        or where all was more than well when there are a quarter more."""
         assert self._listed
-        probes = Probes(self._log, self._tiers)
-        widened = recall_of(self._listed, self._log, probes) < self._tiers.recall and widen(self._listed, self._tiers)
-        self._tune_from = self._listed.ntotal if widened else self._listed.ntotal * 5 // 4
+        recall = recall_of(self._listed, self._log, Probes(self._log, self._tiers))
+        if recall < self._tiers.recall:
+            widen(self._listed, self._tiers)
+        is_ample = recall >= (1 + self._tiers.recall) / 2
+        self._tune_from = self._listed.ntotal * 5 // 4 if is_ample else self._listed.ntotal
 
     def _move_up(self) -> None:
         lists = self._tiers.lists(len(self._log))
