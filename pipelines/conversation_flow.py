@@ -6,8 +6,9 @@ Laps make the count exact: what failed in one is owed again in the next, and so 
 from __future__ import annotations
 
 import pickle
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,15 +29,18 @@ from pipelines.batching import batches_dialogues, in_flight
 from pipelines.coverage import density_folders, measure_density, with_densities
 from pipelines.dues import lap_dues
 from pipelines.manner import manner
+from pipelines.merging import merge_lap
 from pipelines.progress import RunView
 from pipelines.retrieval import retriever
 from pipelines.services import Services
 from pipelines.settings import Settings
+from pipelines.stopping import Stopping
 from pipelines.talking import dialogue_rule, scene_rule
 
 _MAX_TOP_UPS = 5
 _UNITS = 64  # a run is cut into about so many units, none too small for a file or too large to do again
 _UNIT_ROWS = (100, 500)
+_FINE_UNIT_ROWS = (10, 100)  # where a run may have to stop between two
 _IN_FLIGHT = 4  # units per writer: the slowest dialogue of one leaves the callers busy with the others
 
 
@@ -48,18 +52,8 @@ def converse(settings: Settings, manifest: Manifest, services: Services, view: R
         measure_density(settings, manifest, services)
     view.begin("conversations", "conversations_done", made, asked)
     rule = dialogue_rule(settings, manner(settings, services), retriever(settings, manifest, services))
-    top_ups = 0
-    while made < asked or (manifest.laps and not manifest.laps[-1].done):
-        if not manifest.laps or manifest.laps[-1].done:
-            if top_ups == _MAX_TOP_UPS:
-                break
-            top_ups += 1
-            manifest.laps.append(Lap(asked - made, _unit_rows(asked - made)))
-            manifest.save()
-        _run_lap(settings, manifest, services, view, rule)
-        gained, made = manifest.conversations.total("rows") - made, manifest.conversations.total("rows")
-        if not gained and manifest.laps[-1].done and made < asked:
-            break
+    with Stopping(settings, manifest, time.monotonic()) as stopping:
+        made = _make(settings, manifest, services, view, _Making(rule, stopping))
     manifest.conversations.done = made >= asked
     manifest.save()
     services.settle()
@@ -71,12 +65,37 @@ def converse(settings: Settings, manifest: Manifest, services: Services, view: R
         )
 
 
-def _unit_rows(rows: int) -> int:
-    low, high = _UNIT_ROWS
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """How dialogues are made, and what ends it early."""
+
+    rule: DialogueRule
+    stopping: Stopping
+
+
+def _make(settings: Settings, manifest: Manifest, services: Services, view: RunView, making: _Making) -> int:
+    """Lap after lap until the count is there, or a lap gains nothing; returns the rows that there are."""
+    asked, made, top_ups = settings.conversations.count, manifest.conversations.total("rows"), 0
+    while made < asked or (manifest.laps and not manifest.laps[-1].done):
+        if not manifest.laps or manifest.laps[-1].done:
+            if top_ups == _MAX_TOP_UPS:
+                break
+            top_ups += 1
+            manifest.laps.append(Lap(asked - made, _unit_rows(asked - made, settings)))
+            manifest.save()
+        _run_lap(settings, manifest, services, view, making)
+        gained, made = manifest.conversations.total("rows") - made, manifest.conversations.total("rows")
+        if not gained and manifest.laps[-1].done and made < asked:
+            break
+    return made
+
+
+def _unit_rows(rows: int, settings: Settings) -> int:
+    low, high = _FINE_UNIT_ROWS if settings.conversations.stop.is_set else _UNIT_ROWS
     return max(low, min(high, -(-rows // _UNITS)))
 
 
-def _run_lap(settings: Settings, manifest: Manifest, services: Services, view: RunView, rule: DialogueRule) -> None:
+def _run_lap(settings: Settings, manifest: Manifest, services: Services, view: RunView, making: _Making) -> None:
     lap = manifest.laps[-1]
     parts = [(name, part["active"]) for name, part in sorted(manifest.personas.parts.items()) if part["active"]]
     if not parts:
@@ -85,15 +104,17 @@ def _run_lap(settings: Settings, manifest: Manifest, services: Services, view: R
     dues, shares = lap_dues(settings.folder, parts, [one.rows for one in manifest.laps], settings.seed, kind)
     owed = [unit for unit in units(shares, dues, lap.unit_rows) if unit.name not in manifest.conversations.parts]
     if owed:
-        for part in _stream(owed, settings, services, rule):
+        for part in _stream(owed, settings, services, making.rule):
             if part["halted"]:
                 manifest.save()
                 raise Halt(part["halted"])
             manifest.conversations.parts[part["name"]] = {"rows": part["rows"], "failures": part["failures"]}
             manifest.save(now=False)
             view.raise_fault()
+            making.stopping.after(part["name"], part, time.monotonic())
     lap.done = True
     manifest.save()
+    merge_lap(settings.folder, manifest, len(manifest.laps) - 1)
 
 
 def _stream(owed: list[Unit], settings: Settings, services: Services, rule: DialogueRule) -> Iterator[dict[str, Any]]:

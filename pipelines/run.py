@@ -27,6 +27,7 @@ from pipelines.preflight import check
 from pipelines.run_folder import open_run
 from pipelines.settings import Settings, document_characters
 from pipelines.sources import check_fields, check_generated, count_documents, find_files, marked, plan_splits
+from pipelines.stopping import Enough, is_enough
 from pipelines.talking import dialogue_rule
 
 if TYPE_CHECKING:
@@ -79,7 +80,10 @@ def run(
         if stages.personas and not manifest.personas.done:
             _pays_for_a_call(settings, GrowthRule.of(manifest.facts["growth"]), targets)
         manifest.save()
-        _make(settings, console, manifest, stages, splits)
+        try:
+            _make(settings, console, manifest, stages, splits)
+        except Enough as enough:
+            console.print(f"stopped: {enough}", highlight=False, soft_wrap=True)
     return manifest
 
 
@@ -105,7 +109,9 @@ def check_endpoints(settings: Settings, console: Console, targets: list[Endpoint
 def _left(settings: Settings, manifest: Manifest, stages: Stages) -> bool:
     if stages.personas and not manifest.personas.done:
         return True
-    return stages.conversations and manifest.conversations.total("rows") < settings.conversations.count
+    if not stages.conversations or is_enough(settings.conversations.stop, manifest.facts):
+        return False
+    return manifest.conversations.total("rows") < settings.conversations.count
 
 
 def _pays_for_a_call(settings: Settings, rule: GrowthRule, targets: list[Endpoint]) -> None:

@@ -120,6 +120,7 @@ def lasting(settings: Settings) -> dict[str, Any]:
     for section in ("documents", "personas", "conversations", "bios"):
         if (chosen := getattr(settings, section)) is not None:
             _flatten(section, chosen.model_dump(mode="json"), flat)
+    flat = {name: value for name, value in flat.items() if not name.startswith("conversations.stop.")}
     for grows in ("conversations.count", "bios.num_of_samples"):  # what is added is made
         flat.pop(grows, None)
     for answers in ("bios.models", "bios.variables"):  # as the models of endpoints; what variables say is compared

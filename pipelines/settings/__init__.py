@@ -6,6 +6,7 @@ from pipelines.settings.dedup import Dedup
 from pipelines.settings.llm import EMBEDDED, Asked, EndpointSettings, Llm
 from pipelines.settings.loading import load, parse
 from pipelines.settings.run import Embedders, Prompts, Settings, document_characters
+from pipelines.settings.stop import Stop
 
 __all__ = [
     "EMBEDDED",
@@ -19,6 +20,7 @@ __all__ = [
     "Llm",
     "Prompts",
     "Settings",
+    "Stop",
     "document_characters",
     "load",
     "parse",

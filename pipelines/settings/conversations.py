@@ -12,6 +12,7 @@ from actors.logic.dialogue.tasks import QUESTIONS, TEXTS
 from actors.logic.sampling import Sampling
 from pipelines.settings.rag import Rag
 from pipelines.settings.section import Section
+from pipelines.settings.stop import Stop
 
 _TALKS = ("persona", "contextual")
 _TURNS = 3
@@ -31,6 +32,7 @@ class Conversations(Section):
     context: Context = Context.DOCUMENT
     rag: Rag = Rag()
     num_random_contexts: Annotated[int, Field(strict=True, ge=1, le=20)] = 1
+    stop: Stop = Stop()
     auto_improve: Literal[False] = False
     candidates: Literal[1] = 1
     max_tokens: Annotated[int, Field(strict=True, ge=16)] = 1024

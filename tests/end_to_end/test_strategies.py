@@ -63,3 +63,21 @@ def test_an_assistant_looks_up_what_it_is_asked(tmp_path, model_server, shared_r
         assert row["document_ids"][0] == row["document_id"] and len(set(row["document_ids"])) == 2
         assert [len(ids) for ids in row["context_ids"]] == [2, 2]
         assert all(passages[one] in row["messages"][0]["content"] for ids in row["context_ids"] for one in ids)
+
+
+@pytest.mark.slow
+def test_a_run_is_done_when_enough_personas_have_spoken(tmp_path, model_server, shared_ray, run_populace):
+    server = model_server(keys=[KEY])
+    talk, place = {"count": 400, "max_turns": 1, "stop": {"personas": 20}}, {"address": shared_ray.address}
+    config = write_config(tmp_path, server.base_url, write_corpus(tmp_path, 30), conversations=talk, cluster=place)
+    done = run_populace("run", config, env=ENV)
+    assert done.returncode == 0 and "personas have spoken (conversations.stop.personas: 20)" in done.stdout, done.stderr
+    made = rows(tmp_path / "run", "conversations")
+    assert 20 <= len({row["persona_id"] for row in made}) <= 60 and len(made) < 400
+    again = run_populace("run", config, env=ENV)
+    assert again.returncode == 0 and "nothing to do" in again.stdout
+    raised = run_populace("run", config, "--set", "conversations.stop.personas=null", env=ENV)
+    assert raised.returncode == 0, raised.stderr
+    assert len({row["conversation_id"] for row in rows(tmp_path / "run", "conversations")}) == 400
+    parts = sorted(path.name for path in (tmp_path / "run" / "conversations").glob("part-*.parquet"))
+    assert parts == ["part-0-00000.parquet"]
