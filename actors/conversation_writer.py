@@ -5,31 +5,72 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import pyarrow as pa
 
+from actors.dedup_service import DedupClient
 from actors.logic import tables
 from actors.logic.dialogue import Conversation, Dialogue, DialogueRule, Scene
 from actors.logic.growth import Failure
+from actors.logic.quality import QualityRule, Quest, Selection, select
+from actors.logic.quality.fit import Fit, Spoken
+from actors.logic.quality.gate import OpeningGate
+from actors.persona_fit import PersonaFit
+from actors.talk_rows import conversation_row, counts, refused_row
 from cluster.caller_pool import CallerPool
-from cluster.errors import Halt
+from cluster.errors import CallFailed, Halt
 from cluster.meter import Tally
-from cluster.named import Named
+from cluster.named import Named, as_raised
 from cluster.parts import write_part
-from cluster.program import Done, Failed, Halted, Outcome
+from cluster.program import Done, Failed, Halted, Outcome, Program, value_of
 
-SUMMARY = pa.schema([("name", pa.string()), ("rows", pa.int64()), ("failures", pa.int64()), ("halted", pa.string())])
+SUMMARY = pa.schema(
+    [
+        ("name", pa.string()),
+        ("rows", pa.int64()),
+        ("failures", pa.int64()),
+        ("counts", pa.map_(pa.string(), pa.int64())),
+        ("halted", pa.string()),
+    ]
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class TalkLinks:
+    """The actors that dialogues are made with. Where there are no `embedders`, nobody measures how much of a persona is
+    in its messages; where there are no `openings`, nobody compares these."""
+
+    callers: Sequence[Named]
+    meter: Named
+    embedders: Sequence[Named] = ()
+    openings: Sequence[Named] = ()
 
 
 class ConversationWriter:
-    """Takes a block of dialogues (one unit), gives back one row about the part that it wrote."""
+    """Takes a block of dialogues (one unit), gives back one row about the part that it wrote.
 
-    def __init__(self, run_dir: str, rule: DialogueRule, callers: Sequence[Named], meter: Named) -> None:
-        self._run_dir, self._rule = Path(run_dir), rule
-        self._callers, self._tally = CallerPool(callers), Tally(meter.handle())
+    `min_coherence` is the least cosine of an opening with its persona.
+    """
+
+    def __init__(
+        self,
+        run_dir: str,
+        rule: DialogueRule,
+        quality: QualityRule,
+        links: TalkLinks,
+        min_coherence: float | None = None,
+    ) -> None:
+        self._run_dir, self._rule, self._quality = Path(run_dir), rule, quality
+        self._callers, self._tally = CallerPool(links.callers), Tally(links.meter.handle())
+        self._fit = PersonaFit(links.embedders)
+        admit = DedupClient(links.openings).admit if links.openings else None
+        checks = admit or min_coherence is not None
+        self._gate = OpeningGate(self._fit.of, min_coherence, admit) if checks else None
 
     async def __call__(self, unit: pa.Table) -> AsyncIterator[pa.Table]:
         """`unit` has a column `unit` with its name, the same in every row, and one for each field of `Scene`."""
@@ -40,33 +81,74 @@ class ConversationWriter:
         outcomes = await asyncio.gather(*map(self._run, dialogues))
         await self._tally.flush()
         halted = next((outcome.reason for outcome in outcomes if isinstance(outcome, Halted)), "")
-        rows = failures = 0
+        summary: dict[str, object] = {"name": name, "rows": 0, "failures": 0, "counts": {}, "halted": halted}
         if not halted:
             try:
-                rows, failures = await asyncio.to_thread(self._write, name, dialogues, outcomes)
+                summary |= await self._finish(name, dialogues, outcomes)
             except Halt as halt:
-                halted = str(halt)
-        summary = {"name": name, "rows": rows, "failures": failures, "halted": halted}
+                summary["halted"] = str(as_raised(halt))
         yield pa.Table.from_pylist([summary], SUMMARY)
 
     async def _run(self, dialogue: Dialogue) -> Outcome:
-        outcome = await self._callers.run(dialogue)
-        if not isinstance(outcome, Halted):
-            self._tally.add(**{"conversations_done" if isinstance(outcome, Done) else "failures": 1})
+        outcome = await (self._run_here(dialogue) if self._gate else self._callers.run(Quest(dialogue, self._quality)))
+        match outcome:
+            case Done(Selection(kept=None)):
+                self._tally.add(conversations_refused=1)
+            case Done():
+                self._tally.add(conversations_done=1)
+            case Failed():
+                self._tally.add(failures=1)
         return outcome
 
-    def _write(self, name: str, dialogues: list[Dialogue], outcomes: list[Outcome]) -> tuple[int, int]:
-        pairs = list(zip(dialogues, outcomes, strict=True))
-        rows = [_row(dialogue, outcome.value) for dialogue, outcome in pairs if isinstance(outcome, Done)]
+    async def _run_here(self, dialogue: Dialogue) -> Outcome:
+        """As a `Quest`, with openings checked on the way."""
+        assert self._gate
+        try:
+            return Done(await select(dialogue, self._quality, self._ask, self._gate.check))
+        except CallFailed as failure:
+            return Failed(failure.kind, failure.message, failure.attempts)
+        except Halt as halt:
+            return Halted(str(as_raised(halt)))
+
+    async def _ask(self, program: Program[T], /) -> T:
+        return cast(T, value_of(await self._callers.run(program)))
+
+    async def _finish(self, name: str, dialogues: list[Dialogue], outcomes: list[Outcome]) -> dict[str, object]:
+        found = [
+            (dialogue, outcome.value)
+            for dialogue, outcome in zip(dialogues, outcomes, strict=True)
+            if isinstance(outcome, Done) and isinstance(outcome.value, Selection)
+        ]
+        kept = [(dialogue, one, one.kept) for dialogue, one in found if one.kept]
+        fits = await self._fit.of([Spoken(_speaker(dialogue), talk.asked) for dialogue, _, talk in kept])
         failed = [
             Failure(dialogue.item_id, "conversations", outcome.kind, outcome.message, outcome.attempts)
-            for dialogue, outcome in pairs
+            for dialogue, outcome in zip(dialogues, outcomes, strict=True)
             if isinstance(outcome, Failed)
         ]
+        await asyncio.to_thread(self._write, name, kept, fits, found, failed)
+        told = counts([one for _, one in found])
+        return {"rows": len(kept), "failures": len(failed), "counts": told | {"asked": len(dialogues)}}
+
+    def _write(
+        self,
+        name: str,
+        kept: Sequence[tuple[Dialogue, Selection, Conversation]],
+        fits: Sequence[Fit | None],
+        found: Sequence[tuple[Dialogue, Selection]],
+        failed: Sequence[Failure],
+    ) -> None:
+        now, rubric = time.time(), self._quality.rubric
         if failed:
             write_part(self._run_dir / "failures", name, tables.failures(failed))
+        if refused := [refused_row(dialogue, no, now) for dialogue, one in found for no in one.refused]:
+            rejected = pa.Table.from_pylist(refused, tables.REJECTED_CONVERSATIONS)
+            write_part(self._run_dir / "rejected_conversations", name, rejected)
+        rows = [
+            conversation_row(dialogue, one, talk, fit, rubric, now)
+            for (dialogue, one, talk), fit in zip(kept, fits, strict=True)
+        ]
         write_part(self._run_dir / "conversations", name, pa.Table.from_pylist(rows, tables.CONVERSATIONS))
-        return len(rows), len(failed)
 
 
 def _scene(row: dict[str, Any]) -> Scene:
@@ -74,27 +156,6 @@ def _scene(row: dict[str, Any]) -> Scene:
     return Scene(**values | {"document_ids": tuple(row["document_ids"])})
 
 
-def _row(dialogue: Dialogue, value: object) -> dict[str, object]:
-    assert isinstance(value, Conversation)
-    scene = dialogue.scene
-    return {
-        "conversation_id": scene.conversation_id,
-        "document_id": scene.document_id,
-        "document_ids": scene.document_ids,
-        "persona_id": scene.persona_id or None,
-        "persona": scene.persona or None,
-        "persona_generation_depth": scene.persona_generation_depth if scene.persona_id else None,
-        "messages": [turn.row() for turn in value.turns],
-        "context_ids": value.context_ids,
-        "tools": None,
-        "task": dialogue.rule.name,
-        "models": {
-            "correspondent": value.correspondent_model or None,
-            "respondent": value.respondent_model or None,
-        },
-        "prompt_sha": dialogue.prompt_shas(),
-        "scores": None,
-        "usage": asdict(value.usage),
-        "seed": dialogue.rule.seed,
-        "created_at": int(time.time() * 1000),
-    }
+def _speaker(dialogue: Dialogue) -> str:
+    """The persona whose words the user's messages are; empty where they are nobody's in particular."""
+    return dialogue.scene.persona if dialogue.rule.speaks_as_persona else ""

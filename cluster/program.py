@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from cluster.chat import ChatModel
-from cluster.errors import FailureKind
+from cluster.errors import CallFailed, FailureKind, Halt
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -44,3 +44,14 @@ class Halted:
 
 
 Outcome = Done | Failed | Halted
+
+
+def value_of(outcome: Outcome) -> object:
+    """The value; raises `CallFailed` or `Halt` where there is none."""
+    match outcome:
+        case Done(value):
+            return value
+        case Failed(kind, message, attempts):
+            raise CallFailed(kind, message, attempts)
+        case Halted(reason):
+            raise Halt(reason)

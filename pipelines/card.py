@@ -16,6 +16,7 @@ from cluster.manifest import Manifest
 from pipelines.audit_section import audit_section
 from pipelines.closing import first_row, metrics
 from pipelines.diversity_table import diversity_section
+from pipelines.quality_section import quality_section
 from pipelines.quoting import quote
 from pipelines.settings import Settings
 
@@ -41,7 +42,7 @@ def _header(counts: dict[str, Any], folder: Path) -> dict[str, Any]:
     configs = [
         {"config_name": name, "data_files": f"{name}/part-*.parquet"}
         | ({"default": True} if name == "conversations" else {})
-        for name in ("conversations", "personas", "bios", "rejected", "failures")
+        for name in ("conversations", "rejected_conversations", "personas", "bios", "rejected", "failures")
         if any((folder / name).glob("part-*.parquet"))
     ]
     return {
@@ -100,7 +101,7 @@ personas = load_dataset("parquet", data_files="personas/part-*.parquet", split="
 ```
 
 `messages` is in the chat format (`role`, `content`); `persona_generation_depth` says {words.depth}.
-{_sample(settings.folder)}{_funnel(counts)}{diversity_section(counts.get("diversity"))}{audit_section(counts.get("audit"))}
+{_sample(settings.folder)}{_funnel(counts)}{quality_section(counts.get("quality"))}{diversity_section(counts.get("diversity"))}{audit_section(counts.get("audit"))}
 ## Sources and limits
 
 {words.sources}: {", ".join(f"`{path}`" for path in settings.documents.path)}. Their licences bind what is derived
@@ -190,7 +191,7 @@ def _models(folder: Path) -> set[str]:
         return set()
     found: set[str] = set()
     for batch in ds.dataset(parts).to_batches(columns=["models"]):
-        for name in ("correspondent", "respondent"):
+        for name in ("correspondent", "respondent", "judge"):
             found.update(batch.column("models").field(name).unique().to_pylist())
     return {name for name in found if name}
 

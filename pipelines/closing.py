@@ -19,6 +19,7 @@ from actors.logic.filters import Fault
 from actors.logic.growth import NOBODY
 from actors.logic.near_duplicates import ADMITTED, WANTED, Reason
 from pipelines.audit_section import audit_lines
+from pipelines.quality_section import quality_lines
 
 _SHOWN = 600
 
@@ -57,6 +58,7 @@ def show(console: Console, folder: Path, run_dir: str) -> None:
         ("personas/", "every persona, with its document, parent and depth"),
         ("bios/", "every person of the simulation, with traits, text and model"),
         ("rejected/", "personas refused, with the neighbour and the score"),
+        ("rejected_conversations/", "candidates and dialogues refused, with scores and reasons"),
         ("failures/", "what was given up, and why"),
         ("README.md", "the dataset card"),
     ):
@@ -90,6 +92,7 @@ def _figures(counts: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield "diversity", f"nearest neighbour at a cosine of {near['median']:.2f} on median, {share_near(near)}"
         yield from audit_lines(counts.get("audit"))
         yield "conversations", number("conversations")
+        yield from quality_lines(counts.get("quality"))
     yield "failures", number("failures")
     yield "model calls", f"{number('calls')}, {number('prompt_tokens')} + {number('completion_tokens')} tokens"
     cost = counts.get("cost_usd")

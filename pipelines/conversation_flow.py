@@ -31,13 +31,15 @@ from pipelines.dues import lap_dues
 from pipelines.manner import manner
 from pipelines.merging import merge_lap
 from pipelines.progress import RunView
+from pipelines.quality import measure_quality, shortfall
 from pipelines.retrieval import retriever
 from pipelines.services import Services
-from pipelines.settings import Settings
+from pipelines.settings import Settings, quality_rule
 from pipelines.stopping import Stopping
 from pipelines.talking import dialogue_rule, scene_rule
 
-_MAX_TOP_UPS = 5
+_MAX_TOP_UPS = 10
+_DRY_LAPS, _DRY_DIALOGUES = 3, 20  # in a row without a row gained: by then it is no accident
 _UNITS = 64  # a run is cut into about so many units, none too small for a file or too large to do again
 _UNIT_ROWS = (100, 500)
 _FINE_UNIT_ROWS = (10, 100)  # where a run may have to stop between two
@@ -55,14 +57,12 @@ def converse(settings: Settings, manifest: Manifest, services: Services, view: R
     with Stopping(settings, manifest, time.monotonic()) as stopping:
         made = _make(settings, manifest, services, view, _Making(rule, stopping))
     manifest.conversations.done = made >= asked
+    measure_quality(settings.folder, manifest)
     manifest.save()
     services.settle()
     view.end(made, asked)
     if made < asked:
-        failed = manifest.conversations.total("failures")
-        raise Halt(
-            f"{made:,} of {asked:,} conversations were made, {failed:,} failed (see failures/); run again for more"
-        )
+        raise Halt(shortfall(settings, manifest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,9 @@ class _Making:
 
 
 def _make(settings: Settings, manifest: Manifest, services: Services, view: RunView, making: _Making) -> int:
-    """Lap after lap until the count is there, or a lap gains nothing; returns the rows that there are."""
-    asked, made, top_ups = settings.conversations.count, manifest.conversations.total("rows"), 0
+    """Lap after lap until the count is there, or laps gain nothing; returns the rows that there are."""
+    asked, made = settings.conversations.count, manifest.conversations.total("rows")
+    top_ups = dry_laps = dry = 0
     while made < asked or (manifest.laps and not manifest.laps[-1].done):
         if not manifest.laps or manifest.laps[-1].done:
             if top_ups == _MAX_TOP_UPS:
@@ -83,9 +84,11 @@ def _make(settings: Settings, manifest: Manifest, services: Services, view: RunV
             top_ups += 1
             manifest.laps.append(Lap(asked - made, _unit_rows(asked - made, settings)))
             manifest.save()
+        begun = manifest.conversations.total("asked")
         _run_lap(settings, manifest, services, view, making)
         gained, made = manifest.conversations.total("rows") - made, manifest.conversations.total("rows")
-        if not gained and manifest.laps[-1].done and made < asked:
+        dry_laps, dry = (0, 0) if gained else (dry_laps + 1, dry + manifest.conversations.total("asked") - begun)
+        if dry_laps == _DRY_LAPS or dry >= _DRY_DIALOGUES:
             break
     return made
 
@@ -108,7 +111,11 @@ def _run_lap(settings: Settings, manifest: Manifest, services: Services, view: R
             if part["halted"]:
                 manifest.save()
                 raise Halt(part["halted"])
-            manifest.conversations.parts[part["name"]] = {"rows": part["rows"], "failures": part["failures"]}
+            manifest.conversations.parts[part["name"]] = {
+                "rows": part["rows"],
+                "failures": part["failures"],
+                **dict(part["counts"]),
+            }
             manifest.save(now=False)
             view.raise_fault()
             making.stopping.after(part["name"], part, time.monotonic())
@@ -132,8 +139,9 @@ def _stream(owed: list[Unit], settings: Settings, services: Services, rule: Dial
                 fn_constructor_args=(
                     str(settings.folder),
                     rule,
-                    services.callers(batched),
-                    services.links.meter,
+                    quality_rule(settings.conversations),
+                    services.talk_links(batched),
+                    settings.conversations.min_coherence,
                 ),
                 batch_format="pyarrow",
                 batch_size=None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from actors.embedder import Embedder, EndpointEmbedder
 from actors.embedder_pool import EmbedderPool
 from actors.encoder import DEFAULT_MODEL, Encoding
 from actors.logic.demand import Demand
-from actors.logic.near_duplicates import Scope
+from actors.logic.near_duplicates import Scope, Thresholds
 from cluster.named import Named
 from pipelines.crew import LASTING, Crew
 from pipelines.endpoints import embedding_endpoint
@@ -36,11 +36,23 @@ def dedup_actors(
     embedders = _embedders(bounds, encoding, crew, meter)
     if chosen.scope is not Scope.CORPUS:
         return embedders, []
-    names = [Named(f"dedup-{number}", crew.namespace) for number in range(chosen.shards)]
-    for number, (name, log) in enumerate(zip(names, log_folders(chosen, folder), strict=True)):
-        arguments = (chosen.thresholds, embedders, str(log), encoding.space, number, names)
-        crew.start(name.name, DedupService, *arguments, num_cpus=0.25, **LASTING)
-    return embedders, names
+    return embedders, _shards("dedup", chosen.thresholds, chosen, folder, embedders, crew)
+
+
+def opening_shards(cosine: float, chosen: Dedup, folder: Path, embedders: Sequence[Named], crew: Crew) -> list[Named]:
+    """The shards of a second service, which is for the openings of dialogues; its logs are in `folder`."""
+    return _shards("openings", Thresholds(cosine), chosen, folder, embedders, crew)
+
+
+def _shards(
+    name: str, thresholds: Thresholds, chosen: Dedup, folder: Path, embedders: Sequence[Named], crew: Crew
+) -> list[Named]:
+    space = _encoding(chosen).space
+    names = [Named(f"{name}-{number}", crew.namespace) for number in range(chosen.shards)]
+    for number, (shard, log) in enumerate(zip(names, log_folders(chosen, folder), strict=True)):
+        arguments = (thresholds, embedders, str(log), space, number, names)
+        crew.start(shard.name, DedupService, *arguments, num_cpus=0.25, **LASTING)
+    return names
 
 
 def log_folders(chosen: Dedup, folder: Path) -> list[Path]:

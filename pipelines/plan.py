@@ -24,7 +24,7 @@ from cluster.errors import UserError
 from pipelines.audit_reference import read_references
 from pipelines.batching import batches_dialogues, batches_personas, unbatched
 from pipelines.growth_rule import growth_rule
-from pipelines.settings import Dedup, Llm, Settings, document_characters
+from pipelines.settings import Dedup, Llm, Settings, document_characters, quality_rule
 from pipelines.sources import (
     Split,
     check_fields,
@@ -41,6 +41,7 @@ _SAMPLE = 200  # documents whose length is measured
 _CHARACTERS_PER_TOKEN = 4
 _PERSONA_TOKENS, _MESSAGE_TOKENS, _ANSWER_TOKENS = 45, 40, 200
 _GROUPS_TOKENS, _JUDGED_TOKENS = 780, 80  # an audit's groups in words and as a schema, and an answer of it
+_RATING_TOKENS = 250  # of a judge: four scores with their reasons
 _TOKENS_PER_S = 60  # of one stream of an ordinary endpoint
 _BASE_MB, _CALLER_MB = 1_500, 150
 
@@ -102,6 +103,7 @@ def _figures(settings: Settings, documents: int, characters: int) -> Plan:
     talk = settings.conversations
     rule = growth_rule(settings, documents)
     dialogue_rule(settings)
+    quality_rule(settings.conversations)
     given, depth = rule.given, rule.depth
     pool = pool_size(depth, rule.per_call, given)
     per_call = 1 if rule.one_per_request else rule.per_call
@@ -117,15 +119,21 @@ def _figures(settings: Settings, documents: int, characters: int) -> Plan:
     history = sum(exchange * said for exchange in range(talk.max_turns)) / talk.max_turns
     correspondent = _tokens("correspondent") + persona + text * talk.num_random_contexts + history
     respondent = _MESSAGE_TOKENS + _context(settings, text) + history
-    judge_calls = min(settings.audit.sample, pool * documents) if settings.audit.judge else 0
+    audit_calls = min(settings.audit.sample, pool * documents) if settings.audit.judge else 0
+    judge_calls = talk.count * talk.candidates if talk.is_judged else 0
     tokens = {
         Role.PERSONA: (persona_calls * asked, persona_calls * per_call * _PERSONA_TOKENS),
         Role.CORRESPONDENT: (asks * correspondent, asks * _MESSAGE_TOKENS),
         Role.RESPONDENT: (answers * respondent, answers * _ANSWER_TOKENS),
     }
-    if judge_calls:
-        judged = _tokens("audit_judge") + _GROUPS_TOKENS + _PERSONA_TOKENS
-        tokens[Role.JUDGE] = (judge_calls * judged, judge_calls * _JUDGED_TOKENS)
+    if audit_calls or judge_calls:
+        described = _tokens("audit_judge") + _GROUPS_TOKENS + _PERSONA_TOKENS
+        read_by_judge = _tokens("judge") + _tokens("judge_rubric") + persona + _context(settings, text)
+        read_by_judge += talk.max_turns * said
+        tokens[Role.JUDGE] = (
+            audit_calls * described + judge_calls * read_by_judge,
+            audit_calls * _JUDGED_TOKENS + judge_calls * _RATING_TOKENS,
+        )
     prompt, written = (sum(counts) for counts in zip(*tokens.values(), strict=True))
     index = _index(settings.personas.dedup, pool * documents)
     streams = sum(one.max_concurrency * max(1, len(one.keys)) for one in settings.llm.endpoints[:1])
@@ -135,7 +143,7 @@ def _figures(settings: Settings, documents: int, characters: int) -> Plan:
         personas_per_document=pool,
         personas=pool * documents,
         conversations=talk.count,
-        calls=persona_calls + asks + answers + judge_calls,
+        calls=persona_calls + asks + answers + judge_calls + audit_calls,
         prompt_tokens=int(prompt),
         completion_tokens=int(written),
         cost_usd=_cost(settings, tokens),
@@ -146,7 +154,8 @@ def _figures(settings: Settings, documents: int, characters: int) -> Plan:
         budget_usd=settings.llm.budget_usd,
         prices=tuple(settings.llm.listed()),
         batch_calls=persona_calls * batches_personas(settings) + (asks + answers) * batches_dialogues(settings),
-        basis=f"{_TOKENS_PER_S} tokens/s a stream, {streams} streams, {_ANSWER_TOKENS} tokens an answer (assumed)",
+        basis=f"{_TOKENS_PER_S} tokens/s a stream, {streams} streams, {_ANSWER_TOKENS} tokens an answer (assumed)"
+        + _first_time(settings),
     )
 
 
@@ -160,6 +169,15 @@ def _context(settings: Settings, text: int) -> int:
             return text * talk.num_random_contexts
         case Context.RAG:
             return talk.rag.top_k * talk.rag.characters * (talk.max_turns + 1) // 2 // _CHARACTERS_PER_TOKEN
+
+
+def _first_time(settings: Settings) -> str:
+    """What a judge may add."""
+    talk = settings.conversations
+    if not talk.is_judged or not talk.threshold:
+        return ""
+    again = f"up to {talk.max_attempts} × where the judge has them made again" if talk.auto_improve else "more if not"
+    return f"; every dialogue is good enough at once, {again}"
 
 
 def _index(dedup: Dedup, personas: int) -> Footprint:

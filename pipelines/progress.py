@@ -192,6 +192,8 @@ class RunView:
             parts.append(f"${spent['cost_usd']:,.2f}")
         if spent["journal_hits"]:
             parts.append(f"{spent['journal_hits']:,.0f} answers from the journal")
+        if spent["conversations_refused"]:
+            parts.append(f"{spent['conversations_refused']:,.0f} refused")
         if spent["failures"]:
             parts.append(f"{spent['failures']:,.0f} failed")
         if spent["throttled"]:

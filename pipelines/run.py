@@ -24,8 +24,9 @@ from pipelines.batching import check_batches, check_under_way, warnings
 from pipelines.endpoints import embedding_endpoint, endpoints
 from pipelines.growth_rule import growth_rule
 from pipelines.preflight import check
+from pipelines.quality import quality_totals
 from pipelines.run_folder import open_run
-from pipelines.settings import Settings, document_characters
+from pipelines.settings import Settings, document_characters, quality_rule
 from pipelines.sources import check_fields, check_generated, count_documents, find_files, marked, plan_splits
 from pipelines.stopping import Enough, is_enough
 from pipelines.talking import dialogue_rule
@@ -63,6 +64,7 @@ def run(
     read_references(settings.audit.reference)
     if stages.conversations:
         dialogue_rule(settings)
+        quality_rule(settings.conversations)
     with open_run(settings, command, fresh) as manifest:
         _check_somebody(settings, manifest)
         if not _left(settings, manifest, stages) and not is_outdated(settings, manifest):
@@ -220,6 +222,7 @@ def totals(manifest: Manifest) -> dict[str, Any]:
         "diversity": facts.get("diversity"),
         "audit": facts.get("audit"),
         "conversations": manifest.conversations.total("rows"),
+        "quality": quality_totals(manifest),
         "bios": manifest.bios.total("rows"),
         "failures": sum(
             stage.total("failures") for stage in (manifest.personas, manifest.conversations, manifest.bios)

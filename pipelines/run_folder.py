@@ -23,12 +23,13 @@ from pipelines.settings import Settings
 log = logging.getLogger(__name__)
 
 PERSONA_FOLDERS = ("documents", "personas", "rejected")
+TALK_FOLDERS = ("conversations", "rejected_conversations")
 SOURCE_FAILURES = "documents"
 _JOURNAL = ("*.jsonl", "index", "journal.json", "compaction.json", ".lock", ".*.tmp")
 VARIABLES = "bios/variables.yaml"
 _DEDUP = tuple(
     f"{folder}/{name}"
-    for folder in ("dedup", "dedup/shard-*")
+    for folder in ("dedup", "dedup/shard-*", "openings", "openings/shard-*")
     for name in ("log-*.arrows", "segment-*.arrow", "index-*.faiss", "density", ".*.tmp")
 )
 _OWN = (
@@ -66,15 +67,17 @@ def open_run(settings: Settings, command: str, fresh: bool = False) -> Iterator[
 
 def clear(folder: Path) -> None:
     """Remove what a run wrote, and nothing else that lies in its folder; a journal of another run stays."""
-    for name in (*PERSONA_FOLDERS, "conversations", "bios", "failures"):
+    for name in (*PERSONA_FOLDERS, *TALK_FOLDERS, "bios", "failures"):
         sweep(folder / name, ())
     if (folder / "manifest.json").is_file():
         if not belongs_to_another(folder / "journal", _run_id(folder)):
             _remove(folder / "journal", _JOURNAL)
         _remove(folder, [*_OWN, *_DEDUP])
-    shards = [str(path.relative_to(folder)) for path in folder.glob("dedup/shard-*")]
-    others = ("conversations", "bios", "failures", "journal", "batches", "retrieval", *shards, "dedup")
-    for name in (*PERSONA_FOLDERS, *others):
+    services = [
+        one for name in ("dedup", "openings") for one in (*sorted(folder.glob(f"{name}/shard-*")), folder / name)
+    ]
+    kept = [str(path.relative_to(folder)) for path in services]
+    for name in (*PERSONA_FOLDERS, *TALK_FOLDERS, "bios", "failures", "journal", "batches", "retrieval", *kept):
         with suppress(OSError):  # not empty: somebody else's files lie there
             (folder / name).rmdir()
 
@@ -96,7 +99,7 @@ def sweep_strays(folder: Path, manifest: Manifest) -> None:
     """Remove parts that the manifest does not name."""
     personas, conversations = manifest.personas.parts, manifest.conversations.parts
     strays = sum(sweep(folder / name, personas) for name in PERSONA_FOLDERS)
-    strays += sweep(folder / "conversations", conversations)
+    strays += sum(sweep(folder / name, conversations) for name in TALK_FOLDERS)
     strays += sweep(folder / "bios", manifest.bios.parts)
     bios = [name for name, part in manifest.bios.parts.items() if part["failures"]]
     strays += sweep(folder / "failures", [*personas, *conversations, *bios, SOURCE_FAILURES])
@@ -123,9 +126,11 @@ def lasting(settings: Settings) -> dict[str, Any]:
     flat = {name: value for name, value in flat.items() if not name.startswith("conversations.stop.")}
     for grows in ("conversations.count", "bios.num_of_samples"):  # what is added is made
         flat.pop(grows, None)
+    for decides in ("conversations.threshold", "conversations.max_attempts"):  # on what is made from now on
+        flat.pop(decides, None)
     for answers in ("bios.models", "bios.variables"):  # as the models of endpoints; what variables say is compared
         flat.pop(answers, None)
-    for template in ("personas.prompts.text", "personas.prompts.persona", "bios.prompt"):
+    for template in ("personas.prompts.text", "personas.prompts.persona", "bios.prompt", "conversations.rubric"):
         if flat.get(template):
             flat[template] = f"{flat[template]} ({_content_digest(Path(flat[template]))})"
     if (strategy := settings.conversations.strategy).endswith(".txt"):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from actors.conversation_writer import TalkLinks
 from actors.llm_caller import LLMCaller
 from actors.logic.dialogue import Context
 from actors.logic.growth import GrowthRule
@@ -20,7 +21,7 @@ from cluster.named import Named
 from pipelines.batching import batches_dialogues, batches_personas
 from pipelines.chat_making import Wiring, batch_chat_maker, chat_maker
 from pipelines.crew import FOREVER, LASTING, Crew
-from pipelines.dedup_actors import dedup_actors
+from pipelines.dedup_actors import dedup_actors, opening_shards
 from pipelines.endpoints import Labels, endpoints
 from pipelines.key_watch import watched_keys
 from pipelines.settings import EMBEDDED, Settings
@@ -31,12 +32,13 @@ _CALLER_SHARE = 256  # requests in flight that one caller process drives well
 @dataclass(frozen=True, slots=True)
 class Services:
     """The run's actors by name, and the names of the models that this run serves itself. `batch_caller` is there where
-    work goes through batches."""
+    work goes through batches, `openings` are the shards that keep near-duplicates out of these."""
 
     crew: Crew
     links: Links
     embedded_models: list[str]
     batch_caller: Named | None = None
+    openings: Sequence[Named] = ()
 
     def settle(self) -> None:
         """Have the meter count all that the callers did so far."""
@@ -49,6 +51,10 @@ class Services:
     def callers(self, batched: bool) -> Sequence[Named]:
         """Who serves work that does, or does not, go through batches."""
         return [self.batch_caller] if batched and self.batch_caller else self.links.callers
+
+    def talk_links(self, batched: bool) -> TalkLinks:
+        """Who dialogues are made with."""
+        return TalkLinks(self.callers(batched), self.links.meter, self.links.embedders, self.openings)
 
     @contextmanager
     def counted_to_the_end(self) -> Iterator[None]:
@@ -91,9 +97,12 @@ def services(settings: Settings, run_dir: Path, run_id: str, spent_before: float
     with Crew() as crew:
         meter = crew.start("meter", Meter, num_cpus=0)
         dedup = settings.personas.dedup
-        looks_up = settings.conversations.context is Context.RAG and not settings.conversations.rag.retriever
-        bounds = settings.cluster.embedders
-        embedders, shards = dedup_actors(dedup, run_dir / "dedup", bounds, crew, meter, embeds=looks_up)
+        talk = settings.conversations
+        looks_up = talk.context is Context.RAG and not talk.rag.retriever
+        embeds, bounds = looks_up or talk.checks_openings, settings.cluster.embedders
+        embedders, shards = dedup_actors(dedup, run_dir / "dedup", bounds, crew, meter, embeds)
+        near = talk.opening_threshold
+        openings = opening_shards(near, dedup, run_dir / "openings", embedders, crew) if near else []
         targets, served = _with_embedded(endpoints(settings, labels), crew)
         broker = _broker(targets, limit, spent_before, run_dir, crew) if len(served) < len(targets) else None
         count = callers_needed(targets, settings.cluster.callers.min, settings.cluster.callers.max)
@@ -110,9 +119,9 @@ def services(settings: Settings, run_dir: Path, run_id: str, spent_before: float
             batch_caller = crew.start("batch-caller", LLMCaller, make, meter, num_cpus=0.25, max_restarts=FOREVER)
         everybody = [*callers, *filter(None, [batch_caller])]
         ready = [(name, "dimension") for name in dict.fromkeys(embedders)]
-        crew.wait(*[(name, "pid") for name in everybody], *ready, *[(name, "size") for name in shards])
+        crew.wait(*[(name, "pid") for name in everybody], *ready, *[(name, "size") for name in (*shards, *openings)])
         with watched_keys(settings, labels, broker.handle(), meter.handle()) if broker else nullcontext():
-            yield Services(crew, Links(callers, embedders, shards, meter), served, batch_caller)
+            yield Services(crew, Links(callers, embedders, shards, meter), served, batch_caller, openings)
         if batch_caller:
             with suppress(UserError):  # a caller that is down leaves it to the next one
                 crew.wait((batch_caller, "close"))

@@ -11,9 +11,9 @@ Served: `POST /v1/chat/completions`, `POST /v1/embeddings` (see `embedding_answe
 `GET /control/log?offset=0&limit=10000` (a JSON object per line).
 
 An answer is a function of messages, seed and response_format, in any process and order; for those about the people of
-simulations see `simulation_answers.py`. A fault is chosen by, in this
-order: who asks (`keys`, `dying`), what is asked (`models`, `refuse`, `marker`), when (`storm`, `rpm`, `tpm`), the how
-manieth request it is (`script`), and the hash of the request with the number of times that it was seen (`share`).
+simulations see `simulation_answers.py`, for those of a judge `judge_answers.py`. A fault is chosen by, in this order:
+who asks (`keys`, `dying`), what is asked (`models`, `refuse`, `marker`), when (`storm`, `rpm`, `tpm`), the how manieth
+request it is (`script`), and the hash of the request with the number of times that it was seen (`share`).
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from aiohttp import web
 from batch_provider import ENDINGS, BatchProvider
 from batch_provider import FAULTS as BATCH_FAULTS
 from embedding_answers import AskedVectors
+from judge_answers import TEMPERS, is_judged, judged, with_draft
 from odd_answers import ODD, odd
 from simulation_answers import about_people
 
@@ -130,6 +131,7 @@ class Options:
     usage: bool = True
     reasoning: bool = False  # a reasoning_content beside the content
     alike: float = 0.0  # share of personas that are near-duplicates of one of `ALIKE` others
+    judge: str = "fair"  # the temper of a judge of dialogues, see `judge_answers.py`
     slow_s: float = 5.0
     drip_s: float = 2.0
     hang_s: float = 0.0  # 0: for ever
@@ -176,8 +178,9 @@ def _read_value(name: str, old: object, value: object) -> object:
             raise ValueError(f"{name} must be a mapping, got {value!r}")
         return _read_pairs(name, pairs)
     if isinstance(old, str):
-        if value not in _RETRY_AFTER_FORMS:
-            raise ValueError(f"{name} must be one of {', '.join(_RETRY_AFTER_FORMS)}, got {value!r}")
+        known = {"retry_after_form": _RETRY_AFTER_FORMS, "judge": TEMPERS}[name]
+        if value not in known:
+            raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
         return value
     if not isinstance(value, (int, float)) or isinstance(old, bool) != isinstance(value, bool):
         raise ValueError(f"{name} must be a {type(old).__name__}, got {value!r}")
@@ -902,7 +905,7 @@ class Asked:
         elif fault == "empty":
             text = ""
         else:
-            text = self._text(Draw(self.key + bytes([number]), options.alike), fault)
+            text = self._text(Draw(self.key + bytes([number]), options.alike), fault, options.judge)
             room = len(text) // 2 if fault == "length" else 4 * (limit or len(text))
             if room < len(text):
                 text, finish = text[:room], "length"
@@ -910,23 +913,23 @@ class Asked:
         message = {"role": "assistant", "content": text, "refusal": refusal}
         return {"index": number, "message": message, "logprobs": None, "finish_reason": finish}
 
-    def _text(self, draw: Draw, fault: str) -> str:
+    def _text(self, draw: Draw, fault: str, temper: str) -> str:
         if fault == "prose":
             return self._chat(draw)
-        if (told := self._about_people(draw, fault)) is not None:
+        texts, schema = [text for _, text in self.texts], self._schema()
+        if schema and is_judged(set(schema.get("properties", {}))):
+            value: object = judged(texts, temper, draw.one)
+        elif (told := self._about_people(draw, fault)) is not None:
             value = told
-        elif schema := self._schema():
+        elif schema:
             value = Filled(schema, draw, short=fault == "short").value(schema)
         elif (by_word := self._personas_by_word(draw, short=fault == "short")) is not None:
             value = by_word
         elif self.form == "json_object":
             value = {"answer": self._chat(draw)}
         else:
-            return self._chat(draw)
-        if (
-            fault in ODD
-            and (other := odd(fault, value, [text for _, text in self.texts], lambda: persona(draw))) is not None
-        ):
+            return with_draft(self._chat(draw), texts)
+        if fault in ODD and (other := odd(fault, value, texts, lambda: persona(draw))) is not None:
             return other
         if fault == "misfit":
             value = {"answer": value}

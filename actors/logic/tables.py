@@ -65,7 +65,10 @@ _MESSAGE = pa.struct(
         ("tool_call_id", pa.string()),
     ]
 )
-_SCORES = ["groundedness", "persona_consistency", "helpfulness", "coherence", "overall"]
+_CRITERIA = ["groundedness", "persona_consistency", "helpfulness", "coherence"]
+_SCORES = pa.struct([(name, pa.float32()) for name in (*_CRITERIA, "overall")])
+_REASONS = pa.struct([(name, pa.string()) for name in _CRITERIA])
+_SPEAKERS = ["correspondent", "respondent", "judge"]
 
 CONVERSATIONS = pa.schema(
     [
@@ -79,9 +82,13 @@ CONVERSATIONS = pa.schema(
         ("context_ids", pa.list_(pa.list_(pa.string()))),
         ("tools", pa.string()),
         ("task", pa.string()),
-        ("models", pa.struct([("correspondent", pa.string()), ("respondent", pa.string())])),
-        ("prompt_sha", pa.struct([("correspondent", pa.string()), ("respondent", pa.string())])),
-        ("scores", pa.struct([(name, pa.float32()) for name in _SCORES])),
+        ("models", pa.struct([(name, pa.string()) for name in _SPEAKERS])),
+        ("prompt_sha", pa.struct([(name, pa.string()) for name in _SPEAKERS])),
+        ("scores", _SCORES),
+        ("reasons", _REASONS),
+        ("attempts", pa.int32()),
+        ("opening_coherence", pa.float32()),
+        ("consistency", pa.list_(pa.float32())),
         (
             "usage",
             pa.struct(
@@ -105,10 +112,13 @@ REJECTED_CONVERSATIONS = pa.schema(  # each in the part of the name that has the
         ("persona_id", pa.string()),
         ("messages", pa.list_(_MESSAGE)),
         ("task", pa.string()),
-        ("scores", CONVERSATIONS.field("scores").type),
+        ("scores", _SCORES),
         ("reason", pa.string()),
         ("attempt", pa.int32()),
         ("created_at", _TIME),
+        ("reasons", _REASONS),
+        ("neighbour_id", pa.string()),
+        ("score", pa.float32()),
     ]
 )
 

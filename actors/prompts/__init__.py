@@ -51,9 +51,8 @@ def own(name: str, text: str, required: Iterable[str], allowed: Iterable[str]) -
         raise UserError(f"prompt {name} has {len(text):,} characters; {_MOST_CHARACTERS:,} are the most")
     prompt, known = parse(name, text.strip()), {*required, *allowed}
     if unknown := prompt.fields - known:
-        raise UserError(
-            f"prompt {name} has {_braced(unknown)}, but the fields are {_braced(known)}; double braces that are literal"
-        )
+        there_are = f"the fields are {_braced(known)}" if known else "no field is filled in there"
+        raise UserError(f"prompt {name} has {_braced(unknown)}, but {there_are}; double braces that are literal")
     if any(spec or conversion for _, field, spec, conversion in Formatter().parse(prompt.text) if field is not None):
         raise UserError(f"prompt {name} formats a field; write {{name}} alone, and double braces that are literal")
     parts = len(prompt.text.split(_DIVIDER))

@@ -5,6 +5,7 @@ from pipelines.settings.bios import SAMPLES, Bios
 from pipelines.settings.dedup import Dedup
 from pipelines.settings.llm import EMBEDDED, Asked, EndpointSettings, Llm
 from pipelines.settings.loading import load, parse
+from pipelines.settings.quality import Quality, quality_rule
 from pipelines.settings.run import Embedders, Prompts, Settings, document_characters
 from pipelines.settings.stop import Stop
 
@@ -19,9 +20,11 @@ __all__ = [
     "EndpointSettings",
     "Llm",
     "Prompts",
+    "Quality",
     "Settings",
     "Stop",
     "document_characters",
     "load",
     "parse",
+    "quality_rule",
 ]

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
 from actors.logic.dialogue import Context, PersonaIn
 from actors.logic.dialogue.tasks import QUESTIONS, TEXTS
 from actors.logic.sampling import Sampling
+from pipelines.settings.quality import Quality
 from pipelines.settings.rag import Rag
-from pipelines.settings.section import Section
 from pipelines.settings.stop import Stop
 
 _TALKS = ("persona", "contextual")
 _TURNS = 3
 
 
-class Conversations(Section):
+class Conversations(Quality):
     """`strategy` is a talk, a task, or the path of a task's template, which ends in .txt."""
 
     count: Annotated[int, Field(strict=True, ge=1)] = 1000
@@ -33,8 +33,6 @@ class Conversations(Section):
     rag: Rag = Rag()
     num_random_contexts: Annotated[int, Field(strict=True, ge=1, le=20)] = 1
     stop: Stop = Stop()
-    auto_improve: Literal[False] = False
-    candidates: Literal[1] = 1
     max_tokens: Annotated[int, Field(strict=True, ge=16)] = 1024
 
     @field_validator("strategy")
@@ -69,6 +67,17 @@ class Conversations(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _has_what_is_compared(self) -> Conversations:
+        if self.candidates > 1 and not self.answer:
+            raise ValueError("has candidates, which differ in their answers, but answer: false; leave one of them out")
+        checks = [name for name in ("opening_threshold", "min_coherence") if getattr(self, name) is not None]
+        if checks and self.strategy in TEXTS:
+            raise ValueError(f"has {checks[0]}, but strategy {self.strategy} opens with a template; leave it out")
+        if self.min_coherence is not None and self.persona_in not in (PersonaIn.QUESTION, PersonaIn.BOTH):
+            raise ValueError(f"has min_coherence, but persona_in: {self.persona_in}, so no persona asks; leave it out")
+        return self
+
     @property
     def is_task(self) -> bool:
         return _is_task(self.strategy)
@@ -81,9 +90,10 @@ class Conversations(Section):
     @property
     def calls(self) -> tuple[int, int]:
         """Of the correspondent and of the respondent, for one dialogue whose every message is one at the first try."""
+        opening = int(self.strategy not in TEXTS)
         if not self.answer:
-            return 1, 0
-        return self.max_turns - (self.strategy in TEXTS), self.max_turns
+            return opening, 0
+        return opening + (self.max_turns - 1) * self.candidates, self.max_turns * self.candidates
 
     @property
     def needs_personas(self) -> bool:

@@ -201,6 +201,7 @@ _MOST_CHARACTERS = 12_000
 _SMALL_MODEL_CHARACTERS = 600
 _CHARACTERS_PER_TOKEN = 3  # cautious: English has more, other scripts less
 _PROMPT_TOKENS = 600
+_JUDGE_TOKENS = 1_000  # more: its rubric, and the room of its answer
 
 
 def document_characters(settings: Settings, contexts: Iterable[int]) -> int:
@@ -215,7 +216,7 @@ def document_characters(settings: Settings, contexts: Iterable[int]) -> int:
         return _SMALL_MODEL_CHARACTERS
     if chosen or least is None:
         return chosen or _MOST_CHARACTERS // talk.num_random_contexts
-    said = min(talk.max_tokens, 400) * 2 * talk.max_turns + talk.max_tokens
+    said = min(talk.max_tokens, 400) * 2 * talk.max_turns + talk.max_tokens + _JUDGE_TOKENS * talk.is_judged
     room = _CHARACTERS_PER_TOKEN * (least - _PROMPT_TOKENS - said)
     if talk.context is Context.RAG:
         room -= talk.rag.top_k * talk.rag.characters * talk.max_turns

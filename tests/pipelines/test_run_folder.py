@@ -20,6 +20,8 @@ OURS = {
     "failures/part-0-a-0000.parquet",
     "failures/part-documents.parquet",
     "conversations/part-0-a-0000.parquet",
+    "rejected_conversations/part-0-a-0000.parquet",
+    "openings/log-00001.arrows",
     "bios/part-people-0000000000.parquet",
     "bios/variables.yaml",
     "journal/w-0.jsonl",
@@ -174,6 +176,7 @@ def test_what_a_killed_run_left_is_swept_and_what_counts_stays(folder):
         "failures/part-b.parquet",
         "failures/part-0-b-0000.parquet",
         "conversations/part-0-b-0000.parquet",
+        "rejected_conversations/part-0-b-0000.parquet",
         "conversations/.part-0-b-0001.parquet.77-0a0a0a0a.tmp",
         "personas/.part-a.parquet.77-0a0a0a0a.tmp",
         "bios/part-people-0000000100.parquet",
@@ -337,6 +340,12 @@ def test_where_it_runs_and_who_answers_may_change(folder, override):
     opened(folder, override)
 
 
+def test_the_judges_threshold_may_be_lowered_where_too_few_pass(folder):
+    begun(folder, overrides=("conversations.judge=true",))
+    assert opened(folder, "conversations.judge=true", "conversations.threshold=0.5")
+    assert "conversations.judge was True when" in refusal(folder)
+
+
 def test_until_a_conversation_is_made_its_settings_may_change(folder):
     begun(folder, laps=0)
     assert opened(folder, "conversations.max_turns=5").settings["conversations.max_turns"] == 5
@@ -362,14 +371,14 @@ def test_depth_and_admissions_are_chosen_anew_for_settings_that_changed_before_a
 
 def test_fresh_removes_what_every_shard_admitted(folder):
     begun(folder)
-    for place in ("dedup", "dedup/shard-0", "dedup/shard-1"):
+    for place in ("dedup", "dedup/shard-0", "dedup/shard-1", "openings", "openings/shard-0"):
         (folder / place).mkdir(parents=True, exist_ok=True)
         for name in ("log-00001.arrows", "segment-00000.arrow", "index-1-2-3.faiss", ".index.faiss.tmp"):
             (folder / place / name).write_bytes(b"x")
         (folder / place / "density").mkdir()
         (folder / place / "density" / "000001-1.run").write_bytes(b"x")
     with open_run(settings(folder), "populace run", fresh=True):
-        assert not (folder / "dedup").exists()
+        assert not (folder / "dedup").exists() and not (folder / "openings").exists()
 
 
 def test_a_run_from_before_there_were_kinds_of_documents_goes_on(folder):

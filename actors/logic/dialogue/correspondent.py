@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import json_repair
 
-from actors.logic.dialogue.faults import clean, gives_away, speaks_for_the_other
+from actors.logic.dialogue.faults import GIVES_AWAY, clean, gives_away, speaks_for_the_other
 from actors.logic.dialogue.speaking import Ask
 from actors.logic.dialogue.turns import Turn
 from actors.prompts import load, render
@@ -52,7 +52,7 @@ class Correspondent:
 
     def fault(self, text: str, turns: Sequence[Turn]) -> str | None:
         if not turns and gives_away(text):
-            return "introduces itself"
+            return GIVES_AWAY
         return "answers for the assistant" if speaks_for_the_other(text) else None
 
     def shas(self, exchanges: int) -> list[str]:

@@ -6,7 +6,7 @@ Where there is none, it is about what moves the persona.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from actors.logic.dialogue.correspondent import Correspondent, SmallCorrespondent
@@ -17,7 +17,7 @@ from actors.logic.dialogue.speaking import Said, Voice, say
 from actors.logic.dialogue.tasks import Setter
 from actors.logic.dialogue.turns import Conversation, Turn
 from actors.prompts import load
-from cluster.chat import ChatModel, Usage
+from cluster.chat import ChatModel, Role, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +34,34 @@ class Dialogue:
 
     async def run(self, chat: ChatModel) -> Conversation:
         """Raises `CallFailed` when no try of a turn brings a message (`actors.logic.dialogue.faults`)."""
-        return await self._talk(Voice(chat, self.scene.conversation_id, self.rule.seed, self.rule.max_tokens))
+        voice = self.voice(chat)
+        return await self.talk(voice, await self.open(voice))
 
-    async def _talk(self, voice: Voice) -> Conversation:
+    def voice(self, chat: ChatModel, *place: str, notes: Mapping[Role, str] | None = None) -> Voice:
+        """For this dialogue's messages, at its own place or at one below it."""
+        where = "/".join([self.scene.conversation_id, *place])
+        return Voice(chat, where, self.rule.seed, self.rule.max_tokens, notes or {})
+
+    async def open(self, voice: Voice) -> Said:
+        """The first message. Raises as `say` does."""
+        return await self._ask(voice, [], 0)
+
+    async def talk(self, voice: Voice, opening: Said) -> Conversation:
+        """The opening, and all that follows it. Raises as `say` does."""
         answers = self._respondent()
-        turns: list[Turn] = []
-        usage, models, context_ids = Usage(), ("", ""), list[tuple[str, ...]]()
+        asked, turns, usage = opening, list[Turn](), Usage()
+        context_ids: list[tuple[str, ...]] = []
         for exchange in range(self.rule.max_turns):
-            asked = await self._ask(voice, turns, exchange)
+            if exchange:
+                asked = await self._ask(voice, turns, exchange)
             turns.append(Turn("user", asked.text))
             if not self.rule.is_answered:
                 return Conversation(turns, asked.model, "", usage + asked.usage)
             reply = await answers.answer(voice, turns, str(exchange))
             turns += reply.turns
             context_ids.append(reply.context_ids)
-            usage, models = usage + asked.usage + reply.usage, (asked.model, reply.model)
-        return Conversation([Turn("system", reply.system), *turns], *models, usage, tuple(context_ids))
+            usage += asked.usage + reply.usage
+        return Conversation([Turn("system", reply.system), *turns], asked.model, reply.model, usage, tuple(context_ids))
 
     async def _ask(self, voice: Voice, turns: Sequence[Turn], exchange: int) -> Said:
         task = self.rule.task
@@ -57,8 +69,8 @@ class Dialogue:
             return await say(voice, self._correspondent(), turns, str(exchange))
         about = self.scene.document if self.rule.context is Context.DOCUMENT or task.template else ""
         if task.is_question:
-            return await say(voice, Setter(task, self._persona, about), turns, str(exchange))
-        return Said(task.messages(self._persona, about)[-1]["content"], "", Usage())
+            return await say(voice, Setter(task, self.persona, about), turns, str(exchange))
+        return Said(task.messages(self.persona, about)[-1]["content"], "", Usage())
 
     def prompt_shas(self) -> dict[str, str]:
         """12 hex digits for each speaker: the templates that its messages are asked for with, and, of each, what the
@@ -75,14 +87,14 @@ class Dialogue:
         }
 
     @property
-    def _persona(self) -> str:
+    def persona(self) -> str:
         """As those know it who ask."""
         return self.scene.persona if self.rule.asks_as_persona else ""
 
     def _correspondent(self) -> Correspondent | SmallCorrespondent:
         if self.rule.small_model:
-            return SmallCorrespondent(self._persona, self.scene.document)
-        return Correspondent(self._persona, self.scene.document, self.rule.manner)
+            return SmallCorrespondent(self.persona, self.scene.document)
+        return Correspondent(self.persona, self.scene.document, self.rule.manner)
 
     def _respondent(self) -> Respondent | LookingUp:
         if retriever := self.rule.retriever:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from actors.logic.dialogue.turns import Turn
 from actors.logic.persona import normal_form, normalise_space
 
+GIVES_AWAY = "introduces itself"
 _NAMES = ("User:", "Assistant:", "Persona:", "Me:")
 _OTHERS = re.compile(r"^\W{0,4}(?:user|human|customer|assistant|ai)\W{0,3}:", re.IGNORECASE | re.MULTILINE)
 _GIVE_AWAY = re.compile(

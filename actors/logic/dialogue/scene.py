@@ -74,5 +74,10 @@ class DialogueRule:
         return self.persona_in in (PersonaIn.QUESTION, PersonaIn.BOTH)
 
     @property
+    def speaks_as_persona(self) -> bool:
+        """Whether what the user says is a persona's own, and no template."""
+        return self.asks_as_persona and (self.task is None or self.task.is_question)
+
+    @property
     def answers_to_persona(self) -> bool:
         return self.persona_in in (PersonaIn.ANSWER, PersonaIn.BOTH)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from actors.logic.dialogue.faults import repeats
+from actors.logic.dialogue.faults import GIVES_AWAY, gives_away, repeats
 from actors.logic.dialogue.turns import Turn
 from actors.logic.sampling import derived_rng
 from cluster.chat import ChatAnswer, ChatModel, ChatRequest, Message, Role, Usage
@@ -45,26 +45,35 @@ class Speaker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """Where the messages of a dialogue are asked for: `place` names the dialogue and the attempt at it."""
+    """Where the messages of a dialogue are asked for: `place` names the dialogue and the attempt at it. `notes` are
+    what each role is told beside what it is asked, and stand in no row."""
 
     chat: ChatModel
     place: str
     seed: int
     max_tokens: int
+    notes: Mapping[Role, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A message, who wrote it, and what all tries cost."""
+    """A message, who wrote it, and what all tries cost. `faults` are those of the tries before it."""
 
     text: str
     model: str
     usage: Usage
+    faults: tuple[str, ...] = ()
+
+    @property
+    def gave_away(self) -> bool:
+        """Whether it introduces its writer, or did so at a try before."""
+        return GIVES_AWAY in self.faults or gives_away(self.text)
 
 
 async def say(voice: Voice, speaker: Speaker, turns: Sequence[Turn], step: str) -> Said:
     """The next message. Raises `CallFailed` when every try is empty, cut off, or has another fault."""
     ask, spent, fault = speaker.ask(turns), Usage(), CallFailed(FailureKind.EMPTY, "no answer", TRIES)
+    faults: list[str] = []
     for attempt in range(1, TRIES + 1):
         try:
             answer = await voice.chat.answer(request(voice, speaker.role, ask, f"{step}/{speaker.role}/{attempt}"))
@@ -76,8 +85,9 @@ async def say(voice: Voice, speaker: Speaker, turns: Sequence[Turn], step: str) 
         spent += answer.usage
         text = speaker.text(answer)
         if not (found := _fault(voice, speaker, turns, text, answer.finish_reason)):
-            return Said(text, answer.model, spent)
+            return Said(text, answer.model, spent, tuple(faults))
         kind, why = found
+        faults.append(why)
         fault = CallFailed(kind, f"the {speaker.role} {why}", attempt)
     raise fault
 
@@ -98,10 +108,20 @@ def request(voice: Voice, role: Role, ask: Ask, step: str) -> ChatRequest:
     item = f"{voice.place}/{step}"
     return ChatRequest(
         role=role,
-        messages=ask.messages,
+        messages=_with_note(ask.messages, voice.notes.get(role, "")),
         item=item,
         max_tokens=voice.max_tokens,
         temperature=ask.temperature,
         seed=derived_rng(voice.seed, item).getrandbits(31),
         schema=ask.schema,
     )
+
+
+def _with_note(messages: Sequence[Message], note: str) -> Sequence[Message]:
+    """The note at the end of the system message, or of the last one where there is none."""
+    if not note:
+        return messages
+    at = 0 if messages[0]["role"] == "system" else -1
+    noted = list(messages)
+    noted[at] = {**messages[at], "content": f"{messages[at]['content']}\n\n{note}"}
+    return noted

@@ -53,6 +53,11 @@ class Conversation:
     usage: Usage
     context_ids: tuple[tuple[str, ...], ...] = ()
 
+    @property
+    def asked(self) -> list[str]:
+        """The user's messages."""
+        return [turn.content for turn in self.turns if turn.role == "user"]
+
 
 def plain(turns: Iterable[Turn]) -> list[Message]:
     """Turns without tools, as messages."""
