@@ -26,7 +26,7 @@ def conversation_row(
         "persona_generation_depth": scene.persona_generation_depth if scene.persona_id else None,
         "messages": [turn.row() for turn in kept.turns],
         "context_ids": kept.context_ids,
-        "tools": None,
+        "tools": dialogue.rule.tools.text if dialogue.rule.tools else None,
         "task": dialogue.rule.name,
         "models": {
             "correspondent": kept.correspondent_model or None,

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.batch import Batch, Stage
-from cluster.chat import ChatRequest, Role
+from cluster.chat import ChatRequest, Role, ToolChoice
 from cluster.errors import Halt
 from cluster.files import Lock, atomic_path, write_atomically
 
@@ -71,7 +71,8 @@ class BatchFolder:
         with self._path(batch, "calls.jsonl").open(encoding="utf-8") as file:
             for line in file:
                 content = json.loads(line)
-                yield ChatRequest(**content | {"role": Role(content["role"])})
+                choice = ToolChoice(content.get("tool_choice", ToolChoice.AUTO))
+                yield ChatRequest(**content | {"role": Role(content["role"]), "tool_choice": choice})
 
     def write_upload(self, batch: Batch, line: Callable[[ChatRequest], bytes]) -> Path:
         """The file to be uploaded, `line` by line."""

@@ -10,7 +10,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-Message = Mapping[str, str]
+from cluster.tool_calls import ToolCall, Tools
+
+Message = Mapping[str, object]
+"""As OpenAI has it: `role`, `content`, and of those about tools `tool_calls` and `tool_call_id`."""
+
+
+def words_of(message: Message) -> str:
+    """What a message says; empty where it only calls tools."""
+    content = message.get("content")
+    return content if isinstance(content, str) else ""
 
 
 class Role(StrEnum):
@@ -20,6 +29,15 @@ class Role(StrEnum):
     CORRESPONDENT = "correspondent"
     RESPONDENT = "respondent"
     JUDGE = "judge"
+    TOOL = "tool"
+
+
+class ToolChoice(StrEnum):
+    """Whether an answer may, has to, or must not call tools."""
+
+    AUTO = "auto"
+    REQUIRED = "required"
+    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +71,7 @@ class Usage:
 class ChatRequest:
     """One call. `item` says whose call it is (document/persona/turn/attempt): two equal requests of different items
     are two calls, the same request of the same item is one, however often the run is started. `model` is who is to
-    answer, where that is not the role's."""
+    answer, where that is not the role's; `tools` are those that the answer may call."""
 
     role: Role
     messages: Sequence[Message]
@@ -63,6 +81,8 @@ class ChatRequest:
     seed: int
     schema: Mapping[str, object] | None = None
     model: str | None = None
+    tools: Tools | None = None
+    tool_choice: ToolChoice = ToolChoice.AUTO
 
     def canonical(self) -> dict[str, object]:
         """The request without its item, as it is hashed for the journal; shares what is in it."""
@@ -74,25 +94,31 @@ class ChatRequest:
             "seed": self.seed,
             "schema": self.schema,
         }
+        if self.tools:
+            content |= {"tools": self.tools, "tool_choice": self.tool_choice}
         return content | ({"model": self.model} if self.model else {})
 
 
 @dataclass(frozen=True, slots=True)
 class ChatAnswer:
-    """What came back. `finish_reason` is the endpoint's own word; `usage` covers this call alone."""
+    """What came back: a text, calls of tools, or both. `finish_reason` is the endpoint's own word; `usage` covers this
+    call alone."""
 
     text: str
     model: str
     finish_reason: str = "stop"
     usage: Usage = field(default_factory=Usage)
+    tool_calls: tuple[ToolCall, ...] = ()
 
     def record(self) -> dict[str, object]:
         """As it stands in the journal."""
+        calls = {"tool_calls": [one.as_message() for one in self.tool_calls]} if self.tool_calls else {}
         return {
             "text": self.text,
             "model": self.model,
             "finish_reason": self.finish_reason,
             "usage": self.usage.counts(),
+            **calls,
         }
 
 
@@ -119,7 +145,7 @@ class ScriptedChat:
     async def answer(self, request: ChatRequest) -> ChatAnswer:
         said = self._script(request)
         text = said if isinstance(said, str) else await said
-        size = sum(len(message["content"]) for message in request.messages)
+        size = sum(len(words_of(message)) for message in request.messages)
         return ChatAnswer(text, self._model, usage=Usage(1, size // 4, len(text) // 4))
 
     async def catch_up(self) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cluster.chat import ChatAnswer, ChatModel, ChatRequest, Usage
 from cluster.errors import CallFailed, FailureKind, Halt
 from cluster.journal import JournalReader, Writer, call_key
+from cluster.tool_calls import told_calls
 
 if TYPE_CHECKING:
     from cluster.meter import Tally
@@ -68,11 +69,12 @@ class JournaledChat:
 def restored(kept: dict[str, object]) -> ChatAnswer:
     usage = kept["usage"]
     assert isinstance(usage, dict)
-    return checked(ChatAnswer(str(kept["text"]), str(kept["model"]), str(kept["finish_reason"]), Usage(**usage)))
+    calls = told_calls(kept.get("tool_calls"))
+    return checked(ChatAnswer(str(kept["text"]), str(kept["model"]), str(kept["finish_reason"]), Usage(**usage), calls))
 
 
 def checked(answer: ChatAnswer) -> ChatAnswer:
-    if not answer.text.strip():
+    if not answer.text.strip() and not answer.tool_calls:
         kind = FailureKind.TRUNCATED if answer.finish_reason == "length" else FailureKind.EMPTY
         raise CallFailed(kind, f"{answer.model} answered no text (finish_reason {answer.finish_reason})")
     return answer

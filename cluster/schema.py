@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from cluster.chat import Message
+from cluster.chat import Message, words_of
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -64,13 +64,13 @@ def with_schema(messages: Sequence[Message], schema: Schema) -> Sequence[Message
     """The messages, the last of which asks for JSON that fits the schema; unchanged where they do so already: by the
     word JSON, and by the schema itself or the name of each property in quotes."""
     text = schema_text(schema)
-    said = "\n".join(message["content"] for message in messages)
+    said = "\n".join(map(words_of, messages))
     if "JSON" in said and (text in said or all(f'"{name}"' in said for name in _names(schema))):
         return messages
     *before, last = messages
     if last["role"] != "user":
         return [*messages, {"role": "user", "content": in_words(schema)}]
-    return [*before, {"role": "user", "content": f"{last['content']}\n\n{in_words(schema)}"}]
+    return [*before, {"role": "user", "content": f"{words_of(last)}\n\n{in_words(schema)}"}]
 
 
 def in_words(schema: Schema) -> str:

@@ -61,6 +61,6 @@ def worst_cost(request: ChatRequest, endpoints: Iterable[Endpoint], growth: floa
 
 def prompt_tokens(request: ChatRequest) -> int:
     """About the most tokens that the prompt of a request has: a third of its bytes, which bounds most scripts."""
-    texts = [text for message in request.messages for text in message.values()]
-    texts += [str(request.schema)] if request.schema else []
+    texts = [said if isinstance(said, str) else str(said or "") for one in request.messages for said in one.values()]
+    texts += [str(extra) for extra in (request.schema, request.tools) if extra]
     return sum(len(text.encode()) for text in texts) // _BYTES_PER_TOKEN + _TOKENS_PER_MESSAGE * len(request.messages)

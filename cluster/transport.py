@@ -11,14 +11,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from cluster.chat import ChatAnswer, ChatRequest
+from cluster.chat import ChatAnswer, ChatRequest, ToolChoice
 from cluster.connection import broken, headers_of, open_session, proxy_of
 from cluster.dialect import Dialect, Known, is_refusal, next_dialect
 from cluster.keys import Endpoint, Secret
@@ -50,12 +50,22 @@ class _Route:
         return f"_Route({self.url})"
 
 
+@dataclass(frozen=True, slots=True)
+class _Brought:
+    """An answer, how it was asked for, and whether another way was refused before."""
+
+    answer: ChatAnswer
+    dialect: Dialect
+    refused: bool
+
+
 class OpenAITransport:
     """Speaks OpenAI's chat API to any number of endpoints. Build it in the process and loop that use it.
 
     `timeout_s` is that of a whole exchange, from the connection to the last byte. Connections are bounded by the
     lanes alone, so that no call waits for one. An endpoint that refuses how it is asked (a json_schema, `max_tokens`,
-    a temperature, a seed) is asked otherwise from then on; see `cluster.dialect`.
+    a temperature, a seed, tools), or never shows its model the tools, is asked otherwise from then on; see
+    `cluster.dialect`.
     """
 
     def __init__(self, timeout_s: float) -> None:
@@ -69,29 +79,48 @@ class OpenAITransport:
         endpoint = lane.endpoint
         model = endpoint.model_for(request.role, request.model)
         known = self._known.get((endpoint.name, model)) or self._known.setdefault((endpoint.name, model), Known())
-        tried, first_refusal = [known.dialect], None
+        brought = await self._ask(lane, request, model, known, known.dialect)
+        self._learn(endpoint, request, model, known, brought)
+        answer = brought.answer
+        if request.tool_choice is not ToolChoice.REQUIRED or answer.tool_calls:
+            return answer
+        if (in_prompt := known.in_prompt(known.dialect)) is None:
+            return answer
+        again = await self._ask(lane, request, model, known, in_prompt)
+        if again.answer.tool_calls:
+            self._learn(endpoint, request, model, known, again)
+        return replace(again.answer, usage=answer.usage + again.answer.usage)
+
+    async def _ask(self, lane: Lane, request: ChatRequest, model: str, known: Known, dialect: Dialect) -> _Brought:
+        """An answer, asked for in this dialect first and, as long as it is refused, in others."""
+        tried, first_refusal = [dialect], None
         while True:
-            dialect = tried[-1]
             try:
-                answer = await self._exchange(lane, request, model, dialect)
+                answer = await self._exchange(lane, request, model, tried[-1])
+                return _Brought(answer, tried[-1], first_refusal is not None)
             except Trouble as trouble:
                 if not is_refusal(trouble):
                     raise
                 first_refusal = first_refusal or trouble
-                other = next_dialect(known, tried, trouble.field, request.schema is not None)
+                structured, tooled = request.schema is not None, bool(request.tools)
+                other = next_dialect(known, tried, trouble.field, structured, tooled)
                 if other is None:
                     raise first_refusal from None
                 tried.append(other)
-                continue
-            structured = request.schema is not None
-            if (first_refusal or known.is_open(structured)) and known.worked(dialect, structured):
-                log.info("%s: %s is asked otherwise from now on: %s", endpoint.name, model, known.dialect)
-            return answer
+
+    def _learn(self, endpoint: Endpoint, request: ChatRequest, model: str, known: Known, brought: _Brought) -> None:
+        structured, tooled = request.schema is not None, bool(request.tools)
+        called = bool(brought.answer.tool_calls)
+        tells = brought.refused or known.is_open(structured, tooled)
+        if tells and known.worked(brought.dialect, structured, tooled, called):
+            log.info("%s: %s is asked otherwise from now on: %s", endpoint.name, model, known.dialect)
 
     def dialect(self, endpoint: Endpoint, request: ChatRequest) -> Dialect | None:
         """How such a request is asked for at an endpoint; None while no answer has told."""
         known = self._known.get((endpoint.name, endpoint.model_for(request.role, request.model)))
-        return None if known is None or known.is_open(request.schema is not None) else known.dialect
+        if known is None or known.is_open(request.schema is not None, bool(request.tools)):
+            return None
+        return known.dialect
 
     async def _exchange(self, lane: Lane, request: ChatRequest, model: str, dialect: Dialect) -> ChatAnswer:
         endpoint = lane.endpoint

@@ -2,24 +2,32 @@
 
 Of the openai package the type of the request is used, by the type checker alone: its client would check and copy each
 request and answer field by field, which costs ten times what carrying them does. Read are the fields that are used and
-nothing else: the text and the finish reason of the first choice, the model and the usage. A model's reasoning, wherever
-it is told, is not read; what a refusal says is for `cluster.refusal`. Knows no HTTP library and reads no clock.
+nothing else: the text, the calls of tools and the finish reason of the first choice, the model and the usage. A model's
+reasoning, wherever it is told, is not read; what a refusal says is for `cluster.refusal`. Knows no HTTP library and
+reads no clock.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
-from cluster.chat import ChatAnswer, ChatRequest, Usage
+from cluster.chat import ChatAnswer, ChatRequest, Message, Usage, words_of
 from cluster.dialect import Dialect, Form
 from cluster.keys import Endpoint
 from cluster.refusal import one_line, refused
 from cluster.retry import Trouble
 from cluster.schema import with_schema
+from cluster.tool_calls import ToolCall, calls_in_text, told_calls
+from cluster.tools_in_prompt import asked_in_words
 
 if TYPE_CHECKING:
-    from openai.types.chat import ChatCompletionMessageParam
+    from openai.types.chat import (
+        ChatCompletionMessageParam,
+        ChatCompletionToolChoiceOptionParam,
+        ChatCompletionToolUnionParam,
+    )
     from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming
 
 CHARACTERS_PER_TOKEN = 4
@@ -40,7 +48,10 @@ def body_of(request: ChatRequest, model: str, dialect: Dialect) -> bytes:
 
 def _params(request: ChatRequest, model: str, dialect: Dialect) -> CompletionCreateParamsNonStreaming:
     schema, messages = request.schema, request.messages
-    if schema is not None and dialect.form is not Form.JSON_SCHEMA:
+    takes_tools = bool(request.tools) and dialect.tools
+    if request.tools and not takes_tools:
+        messages, schema = asked_in_words(request)
+    elif schema is not None and dialect.form is not Form.JSON_SCHEMA:
         messages = with_schema(messages, schema)
     params: CompletionCreateParamsNonStreaming = {
         "model": model,
@@ -61,6 +72,10 @@ def _params(request: ChatRequest, model: str, dialect: Dialect) -> CompletionCre
         }
     elif schema is not None and dialect.form is Form.JSON_OBJECT:
         params["response_format"] = {"type": "json_object"}
+    if takes_tools:
+        params["tools"] = cast("list[ChatCompletionToolUnionParam]", list(request.tools or ()))
+        if "tool_choice" not in dialect.left_out:
+            params["tool_choice"] = cast("ChatCompletionToolChoiceOptionParam", request.tool_choice.value)
     return params
 
 
@@ -75,15 +90,15 @@ def read_answer(body: bytes, request: ChatRequest, model: str, endpoint: Endpoin
     finish_reason = choice.get("finish_reason") or "stop"
     if finish_reason == "content_filter":
         raise Trouble(400, "the provider's content filter refused the answer", code="content_filter")
-    message = choice.get("message")
-    text = _text(message.get("content") if isinstance(message, dict) else None)
+    text, calls = _said(choice.get("message"), request)
     usage = content.get("usage")
     counted = _counted(usage)
-    prompt, written = counted or _estimated(request, text)
+    prompt, written = counted or _estimated(request, text, calls)
     price = endpoint.price_for(model)
     cost = price.cost(prompt, written, min(prompt, _cached(usage))) if price else 0.0
     told_model = str(content.get("model") or model)
-    return ChatAnswer(text, told_model, str(finish_reason), Usage(1, prompt, written, cost)), counted is not None
+    spent = Usage(1, prompt, written, cost)
+    return ChatAnswer(text, told_model, str(finish_reason), spent, calls), counted is not None
 
 
 def _completion(body: bytes, url: str) -> tuple[dict[str, object], dict[str, object]]:
@@ -118,6 +133,19 @@ def _told_in_200(error: dict[str, object], url: str) -> Trouble:
     return Trouble(200, f"{url} answered an error with status 200: {said}", is_api=False)
 
 
+def _said(message: object, request: ChatRequest) -> tuple[str, tuple[ToolCall, ...]]:
+    """The text and the calls of a message. Calls are read only where tools were offered; of a model that writes them
+    into the text, from there."""
+    told = message if isinstance(message, dict) else {}
+    text = _text(told.get("content"))
+    if not request.tools:
+        return text, ()
+    if calls := told_calls(told.get("tool_calls")):
+        return text, calls
+    calls, text = calls_in_text(text)
+    return text, calls
+
+
 def _text(content: object) -> str:
     if isinstance(content, str):
         return content
@@ -145,6 +173,12 @@ def _cached(usage: object) -> int:
     return max(0, cached) if isinstance(cached, int) else 0
 
 
-def _estimated(request: ChatRequest, text: str) -> tuple[int, int]:
-    asked = sum(len(message["content"]) for message in request.messages)
-    return -(-asked // CHARACTERS_PER_TOKEN), -(-len(text) // CHARACTERS_PER_TOKEN)
+def _estimated(request: ChatRequest, text: str, calls: Sequence[ToolCall]) -> tuple[int, int]:
+    asked = sum(_size(message) for message in request.messages) + len(_compact(request.tools) if request.tools else "")
+    written = len(text) + sum(len(call.name) + len(call.arguments) for call in calls)
+    return -(-asked // CHARACTERS_PER_TOKEN), -(-written // CHARACTERS_PER_TOKEN)
+
+
+def _size(message: Message) -> int:
+    calls = message.get("tool_calls")
+    return len(words_of(message)) + (len(_compact(calls)) if calls else 0)

@@ -23,10 +23,11 @@ def batches_personas(settings: Settings) -> bool:
 
 
 def batches_dialogues(settings: Settings) -> bool:
-    """Whether dialogues do; those of more than an exchange, and those that are judged or whose openings are checked,
-    would wait for a batch at every step."""
+    """Whether dialogues do; those of more than an exchange or with tools, and those that are judged or whose openings
+    are checked, would wait for a batch at every step."""
     talk = settings.conversations
-    return settings.llm.endpoints[0].batch and talk.max_turns == 1 and not (talk.is_judged or talk.checks_openings)
+    waits = talk.max_turns > 1 or talk.tools is not None or talk.is_judged or talk.checks_openings
+    return settings.llm.endpoints[0].batch and not waits
 
 
 def in_flight(usual: int, batched: bool, pools: int) -> int:

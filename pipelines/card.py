@@ -14,7 +14,7 @@ from actors.logic.document import DocumentKind
 from cluster.files import write_atomically
 from cluster.manifest import Manifest
 from pipelines.audit_section import audit_section
-from pipelines.closing import first_row, metrics
+from pipelines.closing import first_row, metrics, said
 from pipelines.diversity_table import diversity_section
 from pipelines.quality_section import quality_section
 from pipelines.quoting import quote
@@ -203,5 +203,5 @@ def _sample(folder: Path) -> str:
     lines = [f"> *{quote(row['persona'])}*"] if row["persona"] else []
     for message in row["messages"]:
         if message["role"] != "system":
-            lines.append(f"> **{message['role']}**: {quote(message['content'])}")
+            lines.append(f"> **{message['role']}**: {quote(said(message))}")
     return "\n## A row\n\n" + "\n>\n".join(lines) + "\n"

@@ -22,6 +22,7 @@ from pipelines.audit_section import audit_lines
 from pipelines.quality_section import quality_lines
 
 _SHOWN = 600
+_STYLES = {"user": "cyan", "tool": "yellow"}
 
 
 def first_row(folder: Path, columns: list[str] | None = None) -> dict[str, Any] | None:
@@ -116,8 +117,14 @@ def dialogue_lines(row: dict[str, Any]) -> Iterator[Text]:
         yield Text(_cut(row["persona"]), style="italic dim")
     for message in row["messages"]:
         if message["role"] != "system":
-            style = "cyan" if message["role"] == "user" else "green"
-            yield Text.assemble((f"{message['role']:>9} ", f"bold {style}"), _cut(message["content"]))
+            style = _STYLES.get(message["role"], "green")
+            yield Text.assemble((f"{message['role']:>9} ", f"bold {style}"), _cut(said(message)))
+
+
+def said(message: dict[str, Any]) -> str:
+    """What a message of a row says, its calls of tools included."""
+    calls = [f"{one['function']['name']}({one['function']['arguments']})" for one in message.get("tool_calls") or ()]
+    return " ".join(filter(None, [message["content"], *calls]))
 
 
 def _cut(text: str) -> str:

@@ -24,6 +24,7 @@ from cluster.errors import UserError
 from pipelines.audit_reference import read_references
 from pipelines.batching import batches_dialogues, batches_personas, unbatched
 from pipelines.growth_rule import growth_rule
+from pipelines.plan_tools import CALL_TOKENS, RESULT_TOKENS, tool_cost
 from pipelines.settings import Dedup, Llm, Settings, document_characters, quality_rule
 from pipelines.sources import (
     Split,
@@ -108,7 +109,10 @@ def _figures(settings: Settings, documents: int, characters: int) -> Plan:
     pool = pool_size(depth, rule.per_call, given)
     per_call = 1 if rule.one_per_request else rule.per_call
     persona_calls = (pool - given) // per_call * documents + -(-settings.personas.baseline // per_call)
-    asks, answers = (calls * talk.count for calls in talk.calls)
+    tools = tool_cost(settings)
+    asks, steps = (calls * talk.count for calls in talk.calls)
+    called, played = tools.calls * steps, tools.played * steps
+    answers = steps + called
     asks += writes_manner(settings)
     read = characters // _CHARACTERS_PER_TOKEN
     text, persona = 0 if given else read, read if given and depth == 0 else _PERSONA_TOKENS
@@ -119,13 +123,16 @@ def _figures(settings: Settings, documents: int, characters: int) -> Plan:
     history = sum(exchange * said for exchange in range(talk.max_turns)) / talk.max_turns
     correspondent = _tokens("correspondent") + persona + text * talk.num_random_contexts + history
     respondent = _MESSAGE_TOKENS + _context(settings, text) + history
+    respondent += tools.listed_tokens + tools.calls * (CALL_TOKENS + RESULT_TOKENS) / 2
     audit_calls = min(settings.audit.sample, pool * documents) if settings.audit.judge else 0
     judge_calls = talk.count * talk.candidates if talk.is_judged else 0
     tokens = {
         Role.PERSONA: (persona_calls * asked, persona_calls * per_call * _PERSONA_TOKENS),
         Role.CORRESPONDENT: (asks * correspondent, asks * _MESSAGE_TOKENS),
-        Role.RESPONDENT: (answers * respondent, answers * _ANSWER_TOKENS),
+        Role.RESPONDENT: (answers * respondent, steps * _ANSWER_TOKENS + called * CALL_TOKENS),
     }
+    if played:
+        tokens[Role.TOOL] = (played * (tools.played_tokens + text * talk.num_random_contexts), played * RESULT_TOKENS)
     if audit_calls or judge_calls:
         described = _tokens("audit_judge") + _GROUPS_TOKENS + _PERSONA_TOKENS
         read_by_judge = _tokens("judge") + _tokens("judge_rubric") + persona + _context(settings, text)
@@ -143,7 +150,7 @@ def _figures(settings: Settings, documents: int, characters: int) -> Plan:
         personas_per_document=pool,
         personas=pool * documents,
         conversations=talk.count,
-        calls=persona_calls + asks + answers + judge_calls + audit_calls,
+        calls=persona_calls + asks + answers + played + judge_calls + audit_calls,
         prompt_tokens=int(prompt),
         completion_tokens=int(written),
         cost_usd=_cost(settings, tokens),
@@ -154,8 +161,8 @@ def _figures(settings: Settings, documents: int, characters: int) -> Plan:
         budget_usd=settings.llm.budget_usd,
         prices=tuple(settings.llm.listed()),
         batch_calls=persona_calls * batches_personas(settings) + (asks + answers) * batches_dialogues(settings),
-        basis=f"{_TOKENS_PER_S} tokens/s a stream, {streams} streams, {_ANSWER_TOKENS} tokens an answer (assumed)"
-        + _first_time(settings),
+        basis=f"{_TOKENS_PER_S} tokens/s a stream, {streams} streams, {_ANSWER_TOKENS} tokens an answer"
+        f"{tools.basis} (assumed){_first_time(settings)}",
     )
 
 

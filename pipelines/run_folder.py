@@ -19,6 +19,7 @@ from cluster.journal import belongs_to_another
 from cluster.manifest import Manifest, load
 from cluster.parts import sweep
 from pipelines.settings import Settings
+from pipelines.talk_tools import is_file
 
 log = logging.getLogger(__name__)
 
@@ -130,11 +131,16 @@ def lasting(settings: Settings) -> dict[str, Any]:
         flat.pop(decides, None)
     for answers in ("bios.models", "bios.variables"):  # as the models of endpoints; what variables say is compared
         flat.pop(answers, None)
-    for template in ("personas.prompts.text", "personas.prompts.persona", "bios.prompt", "conversations.rubric"):
-        if flat.get(template):
-            flat[template] = f"{flat[template]} ({_content_digest(Path(flat[template]))})"
-    if (strategy := settings.conversations.strategy).endswith(".txt"):
-        flat["conversations.strategy"] = f"{strategy} ({_content_digest(Path(strategy))})"
+    files = ["personas.prompts.text", "personas.prompts.persona", "bios.prompt", "conversations.rubric"]
+    files.append("conversations.tools.path")
+    if is_file(flat.get("conversations.tools.functions") or ""):
+        files.append("conversations.tools.functions")
+    if settings.conversations.strategy.endswith(".txt"):
+        files.append("conversations.strategy")
+    for file in files:
+        if flat.get(file):
+            flat[file] = f"{flat[file]} ({_content_digest(Path(flat[file]))})"
+    flat.pop("conversations.tools.timeout_s", None)
     if not settings.conversations.needs_personas:
         flat["personas.depth"] = "none"
     if settings.conversations.context is not Context.RAG:

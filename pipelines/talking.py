@@ -10,6 +10,7 @@ from actors.logic.plan import SceneRule
 from actors.logic.retrieval import Retriever, own
 from cluster.errors import UserError
 from pipelines.settings import Settings
+from pipelines.talk_tools import tool_kit
 
 
 def scene_rule(settings: Settings) -> SceneRule:
@@ -20,7 +21,7 @@ def scene_rule(settings: Settings) -> SceneRule:
 
 
 def dialogue_rule(settings: Settings, manner: str = "", retriever: Retriever | None = None) -> DialogueRule:
-    """What all dialogues of the run have in common. `UserError` where a template or a retriever cannot be used."""
+    """What all dialogues of the run have in common. `UserError` where a template, retriever or tool cannot be used."""
     chosen = settings.conversations
     if chosen.context is Context.RAG and chosen.rag.retriever:
         own(chosen.rag.retriever)
@@ -37,6 +38,7 @@ def dialogue_rule(settings: Settings, manner: str = "", retriever: Retriever | N
         chosen.answer,
         manner,
         retriever,
+        tool_kit(settings),
     )
 
 

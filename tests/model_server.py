@@ -11,9 +11,10 @@ Served: `POST /v1/chat/completions`, `POST /v1/embeddings` (see `embedding_answe
 `GET /control/log?offset=0&limit=10000` (a JSON object per line).
 
 An answer is a function of messages, seed and response_format, in any process and order; for those about the people of
-simulations see `simulation_answers.py`, for those of a judge `judge_answers.py`. A fault is chosen by, in this order:
-who asks (`keys`, `dying`), what is asked (`models`, `refuse`, `marker`), when (`storm`, `rpm`, `tpm`), the how manieth
-request it is (`script`), and the hash of the request with the number of times that it was seen (`share`).
+simulations see `simulation_answers.py`, for those of a judge `judge_answers.py`, for calls of tools `tool_answers.py`.
+A fault is chosen by, in this order: who asks (`keys`, `dying`), what is asked (`models`, `refuse`, `marker`), when
+(`storm`, `rpm`, `tpm`), the how manieth request it is (`script`), and the hash of the request with the number of times
+that it was seen (`share`).
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ from embedding_answers import AskedVectors
 from judge_answers import TEMPERS, is_judged, judged, with_draft
 from odd_answers import ODD, odd
 from simulation_answers import about_people
+from tool_answers import FAULTS as TOOL_FAULTS
+from tool_answers import as_text, calls_of_tools, result_of_tool
 
 try:
     from uvloop import run as run_loop
@@ -89,6 +92,7 @@ NAMED_FAULTS = (
     "ollama_404",
     "vllm_400",
     *ODD,  # people who were not asked for, see `odd_answers.py`
+    *TOOL_FAULTS,  # of requests that have tools, see `tool_answers.py`
 )
 """A fault is one of these names, or an HTTP status from 400 to 599 as a string."""
 
@@ -878,6 +882,7 @@ class Asked:
         limit = self.body.get("max_completion_tokens") or self.body.get("max_tokens")
         choices = [self._choice(number, fault, limit, options) for number in range(int(self.body.get("n") or 1))]
         used = sum(-(-len(choice["message"]["content"] or "") // 4) for choice in choices)
+        used += sum(len(json.dumps(choice["message"].get("tool_calls", []))) // 4 for choice in choices)
         self.completion_tokens = used
         if options.reasoning:
             for choice in choices:
@@ -900,17 +905,25 @@ class Asked:
     def _choice(self, number: int, fault: str, limit: int | None, options: Options) -> dict[str, Any]:
         finish = "stop"
         text: str | None
+        draw = Draw(self.key + bytes([number]), options.alike)
+        calls = calls_of_tools(self.body, lambda schema: Filled(schema, draw).value(schema), draw.below, fault)
         if fault == "content_filter":
             text, finish = None, "content_filter"
+        elif calls and fault == "text_call":
+            text, calls = as_text(calls), []
+        elif calls:
+            text, finish = None, "tool_calls"
         elif fault == "empty":
             text = ""
         else:
-            text = self._text(Draw(self.key + bytes([number]), options.alike), fault, options.judge)
+            text = self._text(draw, fault, options.judge)
             room = len(text) // 2 if fault == "length" else 4 * (limit or len(text))
             if room < len(text):
                 text, finish = text[:room], "length"
         refusal = "I'm sorry, I can't assist with that." if fault == "content_filter" else None
         message = {"role": "assistant", "content": text, "refusal": refusal}
+        if calls:
+            message["tool_calls"] = calls
         return {"index": number, "message": message, "logprobs": None, "finish_reason": finish}
 
     def _text(self, draw: Draw, fault: str, temper: str) -> str:
@@ -921,6 +934,8 @@ class Asked:
             value: object = judged(texts, temper, draw.one)
         elif (told := self._about_people(draw, fault)) is not None:
             value = told
+        elif self.form != "json_schema" and (result := self._result(draw)) is not None:
+            value = result
         elif schema:
             value = Filled(schema, draw, short=fault == "short").value(schema)
         elif (by_word := self._personas_by_word(draw, short=fault == "short")) is not None:
@@ -940,6 +955,9 @@ class Asked:
 
     def _about_people(self, draw: Draw, fault: str) -> object:
         return about_people([text for _, text in self.texts], self._schema(), draw.one, fault)
+
+    def _result(self, draw: Draw) -> object:
+        return result_of_tool(self.texts[-1][1], lambda: self._chat(draw), draw.below)
 
     def _schema(self) -> dict[str, Any] | None:
         """The schema of the response format, or else the one of an object that the last message quotes."""

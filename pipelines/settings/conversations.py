@@ -13,8 +13,9 @@ from actors.logic.sampling import Sampling
 from pipelines.settings.quality import Quality
 from pipelines.settings.rag import Rag
 from pipelines.settings.stop import Stop
+from pipelines.settings.talk_tools import TalkTools
 
-_TALKS = ("persona", "contextual")
+_TALKS = ("persona", "contextual", "tools")
 _TURNS = 3
 
 
@@ -24,6 +25,7 @@ class Conversations(Quality):
     count: Annotated[int, Field(strict=True, ge=1)] = 1000
     max_turns: Annotated[int, Field(strict=True, ge=1, le=50)] = _TURNS
     strategy: str = "persona"
+    tools: TalkTools | None = None
     sampling: Sampling = Sampling.DEPTH_WEIGHTED
     respondent_prompt: str = "You are a helpful assistant."
     correspondent_prompt: str | None = None
@@ -76,6 +78,14 @@ class Conversations(Quality):
             raise ValueError(f"has {checks[0]}, but strategy {self.strategy} opens with a template; leave it out")
         if self.min_coherence is not None and self.persona_in not in (PersonaIn.QUESTION, PersonaIn.BOTH):
             raise ValueError(f"has min_coherence, but persona_in: {self.persona_in}, so no persona asks; leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _tools_where_they_are_used(self) -> Conversations:
+        if self.strategy == "tools" and self.tools is None:
+            raise ValueError("has strategy: tools, but no tools; name a list of them in conversations.tools.path")
+        if self.tools and self.strategy != "tools":
+            raise ValueError(f"has tools, but strategy: {self.strategy}; set strategy: tools, or leave tools out")
         return self
 
     @property

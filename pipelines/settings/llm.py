@@ -85,10 +85,15 @@ class EndpointSettings(Asked):
 
 class Llm(Section):
     endpoints: Annotated[list[EndpointSettings], Field(min_length=1)]
-    roles: dict[Literal["persona", "correspondent", "respondent", "judge"], str] = Field(default_factory=dict)
+    roles: dict[Literal["persona", "correspondent", "respondent", "judge", "tool"], str] = Field(default_factory=dict)
     timeout_s: Annotated[float, Field(gt=0)] = 120
     small_model: bool = False
     budget_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+    @field_validator("roles")
+    @classmethod
+    def _tools_are_played_by_the_respondent(cls, value: dict[str, str]) -> dict[str, str]:
+        return {"tool": value["respondent"]} | value if "respondent" in value else value
 
     @model_validator(mode="after")
     def _can_keep_its_budget(self) -> Llm:

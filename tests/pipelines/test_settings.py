@@ -219,7 +219,7 @@ def test_a_value_out_of_its_range_names_the_key_the_range_and_the_value(override
         ("conversations.sampling=unifrom", "got 'unifrom'; did you mean uniform?"),
         ("conversations.sampling=covrage", "got 'covrage'; did you mean coverage?"),
         ("personas.dedup.scope=corpsu", "must be 'corpus', 'document' or 'none', got 'corpsu'; did you mean corpus?"),
-        ("llm.roles.persna=x", "'judge', got 'persna'; did you mean persona?"),
+        ("llm.roles.persna=x", "'judge' or 'tool', got 'persna'; did you mean persona?"),
     ],
 )
 def test_a_value_that_is_none_of_the_known_names_the_nearest(override, said):
@@ -704,8 +704,8 @@ def test_the_calls_of_a_dialogue_are_known_beforehand(overrides, calls):
     [
         (
             ["conversations.strategy=maths"],
-            "conversations.strategy must be one of persona, contextual, instruction, math, reasoning, knowledge, npc, "
-            "tool, or a template's path (.txt), got 'maths'",
+            "conversations.strategy must be one of persona, contextual, tools, instruction, math, reasoning, "
+            "knowledge, npc, tool, or a template's path (.txt), got 'maths'",
         ),
         (
             ["conversations.answer=false"],

@@ -3,7 +3,8 @@
 from actors.logic.dialogue.dialogue import Dialogue
 from actors.logic.dialogue.scene import Context, DialogueRule, PersonaIn, Scene, conversation_id
 from actors.logic.dialogue.tasks import Task
-from actors.logic.dialogue.turns import Conversation, ToolCall, Turn
+from actors.logic.dialogue.turns import Conversation, Turn
+from cluster.tool_calls import ToolCall
 
 __all__ = [
     "Context",

@@ -8,16 +8,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from actors.logic.dialogue.correspondent import Correspondent, SmallCorrespondent
+from actors.logic.dialogue.exchange import exchange
 from actors.logic.dialogue.looking_up import LookingUp
-from actors.logic.dialogue.respondent import Respondent, with_document, with_persona
+from actors.logic.dialogue.played_tools import PROMPTS, Player
+from actors.logic.dialogue.respondent import Answers, Respondent, with_document, with_persona
 from actors.logic.dialogue.scene import Context, DialogueRule, Scene
 from actors.logic.dialogue.speaking import Said, Voice, say
 from actors.logic.dialogue.tasks import Setter
-from actors.logic.dialogue.turns import Conversation, Turn
+from actors.logic.dialogue.tool_correspondent import ToolCorrespondent
+from actors.logic.dialogue.tool_respondent import ToolRespondent
+from actors.logic.dialogue.turns import Conversation, Turn, heard
 from actors.prompts import load
-from cluster.chat import ChatModel, Role, Usage
+from cluster.chat import ChatModel, Role, Usage, words_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,33 +49,30 @@ class Dialogue:
 
     async def open(self, voice: Voice) -> Said:
         """The first message. Raises as `say` does."""
-        return await self._ask(voice, [], 0)
+        return await self._ask(voice, [], 0, "0")
 
     async def talk(self, voice: Voice, opening: Said) -> Conversation:
         """The opening, and all that follows it. Raises as `say` does."""
         answers = self._respondent()
-        asked, turns, usage = opening, list[Turn](), Usage()
-        context_ids: list[tuple[str, ...]] = []
-        for exchange in range(self.rule.max_turns):
-            if exchange:
-                asked = await self._ask(voice, turns, exchange)
-            turns.append(Turn("user", asked.text))
-            if not self.rule.is_answered:
-                return Conversation(turns, asked.model, "", usage + asked.usage)
-            reply = await answers.answer(voice, turns, str(exchange))
-            turns += reply.turns
+        if not self.rule.is_answered:
+            return Conversation([Turn("user", opening.text)], opening.model, "", opening.usage)
+        turns, usage, context_ids = list[Turn](), Usage(), list[tuple[str, ...]]()
+        for number in range(self.rule.max_turns):
+            ask = partial(self._ask, voice, heard(turns), number)
+            asked, reply = await exchange(voice, ask, answers, turns, str(number), None if number else opening)
+            turns += [Turn("user", asked.text), *reply.turns]
             context_ids.append(reply.context_ids)
             usage += asked.usage + reply.usage
         return Conversation([Turn("system", reply.system), *turns], asked.model, reply.model, usage, tuple(context_ids))
 
-    async def _ask(self, voice: Voice, turns: Sequence[Turn], exchange: int) -> Said:
+    async def _ask(self, voice: Voice, turns: Sequence[Turn], number: int, step: str) -> Said:
         task = self.rule.task
-        if exchange or not task:
-            return await say(voice, self._correspondent(), turns, str(exchange))
+        if number or not task:
+            return await say(voice, self._correspondent(), turns, step)
         about = self.scene.document if self.rule.context is Context.DOCUMENT or task.template else ""
         if task.is_question:
-            return await say(voice, Setter(task, self.persona, about), turns, str(exchange))
-        return Said(task.messages(self.persona, about)[-1]["content"], "", Usage())
+            return await say(voice, Setter(task, self.persona, about), turns, step)
+        return Said(words_of(task.messages(self.persona, about)[-1]), "", Usage())
 
     def prompt_shas(self) -> dict[str, str]:
         """12 hex digits for each speaker: the templates that its messages are asked for with, and, of each, what the
@@ -81,9 +83,10 @@ class Dialogue:
         grounds = [load("respondent_context").sha] * has_document
         grounds += [load("respondent_passages").sha] * (rule.context is Context.RAG)
         whom = [load("respondent_persona").sha] * rule.answers_to_persona
+        tools = [rule.tools.text, *(load(name).sha for name in PROMPTS)] if rule.tools else []
         return {
             "correspondent": _sha([*first, *later]),
-            "respondent": _sha([rule.respondent_prompt, *grounds, *whom]),
+            "respondent": _sha([rule.respondent_prompt, *grounds, *whom, *tools]),
         }
 
     @property
@@ -91,15 +94,22 @@ class Dialogue:
         """As those know it who ask."""
         return self.scene.persona if self.rule.asks_as_persona else ""
 
-    def _correspondent(self) -> Correspondent | SmallCorrespondent:
+    def _correspondent(self) -> Correspondent | SmallCorrespondent | ToolCorrespondent:
+        asks: Correspondent | SmallCorrespondent
         if self.rule.small_model:
-            return SmallCorrespondent(self.persona, self.scene.document)
-        return Correspondent(self.persona, self.scene.document, self.rule.manner)
+            asks = SmallCorrespondent(self.persona, self.scene.document)
+        else:
+            asks = Correspondent(self.persona, self.scene.document, self.rule.manner)
+        return ToolCorrespondent(asks, self.rule.tools.tools) if self.rule.tools else asks
 
-    def _respondent(self) -> Respondent | LookingUp:
+    def _respondent(self) -> Answers:
         if retriever := self.rule.retriever:
-            return LookingUp(self._system(), retriever, self.rule.small_model)
-        return Respondent(self._system(), self.rule.small_model)
+            return LookingUp(self._system(), retriever, self._answering)
+        return self._answering(self._system())
+
+    def _answering(self, system: str) -> Answers:
+        answers, kit = Respondent(system, self.rule.small_model), self.rule.tools
+        return ToolRespondent(answers, kit, Player(self.scene.document, kit.errors)) if kit else answers
 
     def _system(self) -> str:
         system = self.rule.respondent_prompt

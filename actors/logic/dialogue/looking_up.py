@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from actors.logic.dialogue.respondent import Reply, Respondent
+from actors.logic.dialogue.respondent import Answers, Reply
 from actors.logic.dialogue.speaking import Voice
 from actors.logic.dialogue.turns import Turn
 from actors.logic.retrieval import Passage, Retriever
@@ -14,11 +14,12 @@ from actors.prompts import load, render
 
 @dataclass(slots=True)
 class LookingUp:
-    """It keeps what it found for earlier messages, so that its last system message holds all that it had."""
+    """It keeps what it found for earlier messages, so that its last system message holds all that it had; who answers
+    is made from that by `answering`."""
 
     prompt: str
     retriever: Retriever
-    small_model: bool = False
+    answering: Callable[[str], Answers]
     found: dict[str, Passage] = field(default_factory=dict)
 
     async def answer(self, voice: Voice, turns: Sequence[Turn], step: str) -> Reply:
@@ -26,7 +27,7 @@ class LookingUp:
         found."""
         new = await self.retriever.find(turns[-1].content)
         self.found |= {one.passage_id: one for one in new}
-        respondent = Respondent(with_passages(self.prompt, self.found.values()), self.small_model)
+        respondent = self.answering(with_passages(self.prompt, self.found.values()))
         reply = await respondent.answer(voice, turns, step)
         return replace(reply, context_ids=tuple(one.passage_id for one in new))
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from actors.logic.dialogue.faults import clean, refuses, speaks_for_the_other
 from actors.logic.dialogue.speaking import Ask, Voice, say
 from actors.logic.dialogue.turns import Turn, plain
 from actors.prompts import load, render
 from cluster.chat import ChatAnswer, Role, Usage
+
+REFUSES = "refuses to answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,12 @@ class Reply:
     model: str
     usage: Usage
     context_ids: tuple[str, ...] = ()
+
+
+class Answers(Protocol):
+    """Who answers the user's message, which is the last of `turns`."""
+
+    async def answer(self, voice: Voice, turns: Sequence[Turn], step: str) -> Reply: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +61,7 @@ class Respondent:
     def fault(self, text: str, turns: Sequence[Turn]) -> str | None:
         if speaks_for_the_other(text):
             return "speaks for the user"
-        return "refuses to answer" if refuses(text) else None
+        return REFUSES if refuses(text) else None
 
 
 def with_document(prompt: str, document: str) -> str:

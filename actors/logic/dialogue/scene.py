@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from actors.logic.dialogue.tasks import Task
 from actors.logic.retrieval import Retriever
+from actors.logic.tools import ToolKit
 
 
 class Context(StrEnum):
@@ -51,9 +52,10 @@ class DialogueRule:
     """How every dialogue of the run is made, and under which `name` it stands in the column `task`.
 
     A `task` takes the place of the first message. `manner` says more of who asks and how, for all personas alike;
-    `is_answered` whether anybody answers; with a `retriever` what is asked is looked up first. `max_turns`
-    exchanges are made, each a user and an assistant message. For a `small_model` the correspondent is shown examples
-    and held to one question, and an answer that runs on is cut after its last whole sentence.
+    `is_answered` whether anybody answers; with a `retriever` what is asked is looked up first, with `tools` at hand the
+    assistant is asked for what needs them. `max_turns` exchanges are made, each a user and an assistant message. For a
+    `small_model` the correspondent is shown examples and held to one question, and an answer that runs on is cut after
+    its last whole sentence.
     """
 
     respondent_prompt: str
@@ -68,6 +70,7 @@ class DialogueRule:
     is_answered: bool = True
     manner: str = ""
     retriever: Retriever | None = None
+    tools: ToolKit | None = None
 
     @property
     def asks_as_persona(self) -> bool:

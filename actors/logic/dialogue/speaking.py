@@ -9,8 +9,9 @@ from typing import Protocol
 from actors.logic.dialogue.faults import GIVES_AWAY, gives_away, repeats
 from actors.logic.dialogue.turns import Turn
 from actors.logic.sampling import derived_rng
-from cluster.chat import ChatAnswer, ChatModel, ChatRequest, Message, Role, Usage
+from cluster.chat import ChatAnswer, ChatModel, ChatRequest, Message, Role, ToolChoice, Usage
 from cluster.errors import CallFailed, FailureKind
+from cluster.tool_calls import Tools
 
 TRIES = 3
 
@@ -22,6 +23,8 @@ class Ask:
     messages: Sequence[Message]
     temperature: float
     schema: Mapping[str, object] | None = None
+    tools: Tools | None = None
+    tool_choice: ToolChoice = ToolChoice.AUTO
 
 
 class Speaker(Protocol):
@@ -84,7 +87,7 @@ async def say(voice: Voice, speaker: Speaker, turns: Sequence[Turn], step: str) 
             continue
         spent += answer.usage
         text = speaker.text(answer)
-        if not (found := _fault(voice, speaker, turns, text, answer.finish_reason)):
+        if not (found := fault_in(voice, speaker, turns, text, answer.finish_reason)):
             return Said(text, answer.model, spent, tuple(faults))
         kind, why = found
         faults.append(why)
@@ -92,9 +95,10 @@ async def say(voice: Voice, speaker: Speaker, turns: Sequence[Turn], step: str) 
     raise fault
 
 
-def _fault(
+def fault_in(
     voice: Voice, speaker: Speaker, turns: Sequence[Turn], text: str, finish_reason: str
 ) -> tuple[FailureKind, str] | None:
+    """Why a text is no message after `turns`, in the words of "the user …"; None where it is one."""
     if not text:
         return FailureKind.EMPTY, "said nothing"
     if finish_reason == "length" and not speaker.cuts:
@@ -114,6 +118,8 @@ def request(voice: Voice, role: Role, ask: Ask, step: str) -> ChatRequest:
         temperature=ask.temperature,
         seed=derived_rng(voice.seed, item).getrandbits(31),
         schema=ask.schema,
+        tools=ask.tools,
+        tool_choice=ask.tool_choice,
     )
 
 

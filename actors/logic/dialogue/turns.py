@@ -6,15 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cluster.chat import Message, Usage
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCall:
-    """A call that the assistant makes; `arguments` is JSON, as OpenAI has it."""
-
-    id: str
-    name: str
-    arguments: str
+from cluster.tool_calls import ToolCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +20,18 @@ class Turn:
 
     def row(self) -> dict[str, object]:
         """As the column `messages` has it."""
-        calls = [
-            {"id": one.id, "type": "function", "function": {"name": one.name, "arguments": one.arguments}}
-            for one in self.tool_calls
-        ]
         return {
             "role": self.role,
             "content": self.content,
-            "tool_calls": calls or None,
+            "tool_calls": [one.as_message() for one in self.tool_calls] or None,
             "tool_call_id": self.tool_call_id,
         }
+
+    def message(self) -> Message:
+        """As a model is given it."""
+        about = {"tool_calls": [one.as_message() for one in self.tool_calls]} if self.tool_calls else {}
+        answers = {"tool_call_id": self.tool_call_id} if self.tool_call_id else {}
+        return {"role": self.role, "content": self.content, **about, **answers}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,5 +54,10 @@ class Conversation:
 
 
 def plain(turns: Iterable[Turn]) -> list[Message]:
-    """Turns without tools, as messages."""
-    return [{"role": turn.role, "content": turn.content} for turn in turns]
+    """Turns as messages."""
+    return [turn.message() for turn in turns]
+
+
+def heard(turns: Iterable[Turn]) -> list[Turn]:
+    """What a user hears of a dialogue: neither calls of tools nor what these said."""
+    return [turn for turn in turns if turn.role != "tool" and not turn.tool_calls]
