@@ -5,7 +5,15 @@ from itertools import pairwise
 import pytest
 
 from actors.logic.dialogue import Context, Conversation, Dialogue, DialogueRule, Scene, Turn, conversation_id
-from actors.logic.dialogue.faults import clean, gives_away, refuses, repeats, speaks_for_the_other
+from actors.logic.dialogue.faults import (
+    clean,
+    clean_question,
+    gives_away,
+    refuses,
+    repeats,
+    speaks_for_the_other,
+    speaks_of_itself,
+)
 from cluster.chat import ChatAnswer, ChatRequest, Role, ScriptedChat, Usage
 from cluster.errors import CallFailed, FailureKind, Halt
 
@@ -401,6 +409,29 @@ def test_an_answer_that_speaks_for_the_user_is_asked_for_again(answer):
     assert speaks_for_the_other(answer)
     fault = failure(DIALOGUE, Chat(three("0/respondent", answer)))
     assert (fault.kind, fault.message) == (FailureKind.MALFORMED, "the respondent speaks for the user")
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ('Here\'s a request based on this:\n\n"Find me a bike."', "Find me a bike."),
+        ("Sure, here is **the problem**:\n\nTwo ferries sail.", "Two ferries sail."),
+        ("Here is my trouble: the chain slips.", "Here is my trouble: the chain slips."),
+        ("Is it so:\n\nthe ferry is full?", "Is it so:\n\nthe ferry is full?"),
+    ],
+)
+def test_a_line_that_announces_a_question_is_taken_off(said, kept):
+    assert clean_question(said) == kept
+
+
+def test_an_answer_in_which_a_model_says_what_it_is_is_asked_for_again():
+    for said in (
+        "I regret the confusion, but as an AI language model, I have no access.",
+        "As a language model I guess.",
+    ):
+        chat = Chat({"0/respondent/1": said})
+        assert run(DIALOGUE, chat).turns[2].content.endswith("/0/respondent/2")
+    assert not speaks_of_itself("AI is used as a tool here, and a language model as well.")
 
 
 def test_an_answer_that_is_the_question_with_a_word_more_is_a_repeat():

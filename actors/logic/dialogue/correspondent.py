@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import json_repair
 
-from actors.logic.dialogue.faults import GIVES_AWAY, clean, gives_away, speaks_for_the_other
+from actors.logic.dialogue.faults import GIVES_AWAY, clean, clean_question, gives_away, speaks_for_the_other
 from actors.logic.dialogue.speaking import Ask
 from actors.logic.dialogue.turns import Turn
 from actors.prompts import load, render
@@ -48,7 +48,7 @@ class Correspondent:
         return Ask(messages, 0.9)
 
     def text(self, answer: ChatAnswer) -> str:
-        return clean(answer.text)
+        return clean_question(answer.text)
 
     def fault(self, text: str, turns: Sequence[Turn]) -> str | None:
         if not turns and gives_away(text):

@@ -23,6 +23,10 @@ _REFUSAL = re.compile(
         |^\W*i\ ?{_CANNOT}\ (?:to\ )?(?:help|assist|answer|provide|fulfil|comply|do\ that|discuss)""",
     re.IGNORECASE | re.VERBOSE,
 )
+_LEAD_IN = re.compile(
+    r"""^\W*(?:here(?:['’]s|\ is|\ are)|sure|certainly|of\ course|okay)\b[^\n]{0,160}:[*_]*\s*\n\s*""", re.I | re.X
+)
+_MODEL = re.compile(r"""\bas\ an?\ (?:ai\b|artificial\ intelligence|(?:large\ )?language\ model)""", re.I | re.X)
 _SHORT = 400  # characters; a longer answer that begins with an apology goes on to say something
 
 
@@ -33,6 +37,16 @@ def clean(text: str) -> str:
         text = text.removeprefix(name).lstrip()
     quoted = len(text) > 1 and text[0] == text[-1] == '"' and '"' not in text[1:-1]
     return text[1:-1].strip() if quoted else text
+
+
+def clean_question(text: str) -> str:
+    """As `clean`, of what was written to be asked: also without the line that announces it."""
+    return clean(_LEAD_IN.sub("", text.strip(), count=1))
+
+
+def speaks_of_itself(answer: str) -> bool:
+    """Whether a model says in it that it is one."""
+    return bool(_MODEL.search(answer))
 
 
 def repeats(text: str, turns: Sequence[Turn]) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue, RootModel
 
-from actors.logic.dialogue.speaking import TRIES, Ask, Voice, request
+from actors.logic.dialogue.speaking import TRIES, Ask, Voice, ask_once
 from actors.logic.dialogue.turns import Turn
 from actors.logic.sampling import derived_rng
 from actors.logic.tools.content import content_of, is_error
@@ -55,12 +55,9 @@ class Player:
         ask = Ask(self._messages(tool, call, turns, fails), 0.5, _ERROR if fails else None)
         spent, fault = Usage(), CallFailed(FailureKind.EMPTY, "no answer", TRIES)
         for attempt in range(1, TRIES + 1):
-            try:
-                answer = await voice.chat.answer(request(voice, Role.TOOL, ask, f"{step}/{attempt}"))
-            except CallFailed as failure:
-                if failure.kind not in (FailureKind.EMPTY, FailureKind.TRUNCATED):
-                    raise
-                fault = CallFailed(failure.kind, failure.message, attempt)
+            answer = await ask_once(voice, Role.TOOL, ask, step, attempt)
+            if isinstance(answer, CallFailed):
+                fault = answer
                 continue
             spent += answer.usage
             if answer.finish_reason == "length":

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from actors.logic.dialogue.faults import clean, refuses, speaks_for_the_other
+from actors.logic.dialogue.faults import clean, refuses, speaks_for_the_other, speaks_of_itself
 from actors.logic.dialogue.speaking import Ask, Voice, say
 from actors.logic.dialogue.turns import Turn, plain
 from actors.prompts import load, render
@@ -61,7 +61,9 @@ class Respondent:
     def fault(self, text: str, turns: Sequence[Turn]) -> str | None:
         if speaks_for_the_other(text):
             return "speaks for the user"
-        return REFUSES if refuses(text) else None
+        if refuses(text):
+            return REFUSES
+        return "speaks of itself as a model" if speaks_of_itself(text) else None
 
 
 def with_document(prompt: str, document: str) -> str:

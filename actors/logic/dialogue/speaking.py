@@ -78,12 +78,9 @@ async def say(voice: Voice, speaker: Speaker, turns: Sequence[Turn], step: str) 
     ask, spent, fault = speaker.ask(turns), Usage(), CallFailed(FailureKind.EMPTY, "no answer", TRIES)
     faults: list[str] = []
     for attempt in range(1, TRIES + 1):
-        try:
-            answer = await voice.chat.answer(request(voice, speaker.role, ask, f"{step}/{speaker.role}/{attempt}"))
-        except CallFailed as failure:
-            if failure.kind not in (FailureKind.EMPTY, FailureKind.TRUNCATED):
-                raise
-            fault = CallFailed(failure.kind, failure.message, attempt)
+        answer = await ask_once(voice, speaker.role, ask, f"{step}/{speaker.role}", attempt)
+        if isinstance(answer, CallFailed):
+            fault = answer
             continue
         spent += answer.usage
         text = speaker.text(answer)
@@ -93,6 +90,16 @@ async def say(voice: Voice, speaker: Speaker, turns: Sequence[Turn], step: str) 
         faults.append(why)
         fault = CallFailed(kind, f"the {speaker.role} {why}", attempt)
     raise fault
+
+
+async def ask_once(voice: Voice, role: Role, ask: Ask, step: str, attempt: int) -> ChatAnswer | CallFailed:
+    """The answer of this attempt, or what another attempt may mend: none, or one without a text that was cut off."""
+    try:
+        return await voice.chat.answer(request(voice, role, ask, f"{step}/{attempt}"))
+    except CallFailed as failure:
+        if failure.kind not in (FailureKind.EMPTY, FailureKind.TRUNCATED):
+            raise
+        return CallFailed(failure.kind, failure.message, attempt)
 
 
 def fault_in(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from actors.logic.dialogue.faults import clean, refuses
+from actors.logic.dialogue.faults import clean_question, refuses
 from actors.logic.dialogue.speaking import Ask
 from actors.logic.dialogue.turns import Turn
 from actors.prompts import Prompt, load, own, render
@@ -74,7 +74,7 @@ class Setter:
         return Ask(self.task.messages(self.persona, self.document), 0.9)
 
     def text(self, answer: ChatAnswer) -> str:
-        return clean(answer.text)
+        return clean_question(answer.text)
 
     def fault(self, text: str, turns: Sequence[Turn]) -> str | None:
         return "refuses to write it" if refuses(text) else None

@@ -14,7 +14,7 @@ from itertools import count
 from actors.logic.dialogue.calling import corrections, has_failed, why_no_more, with_ids
 from actors.logic.dialogue.played_tools import Played, Player
 from actors.logic.dialogue.respondent import REFUSES, Reply, Respondent
-from actors.logic.dialogue.speaking import TRIES, Voice, fault_in, request
+from actors.logic.dialogue.speaking import TRIES, Voice, ask_once, fault_in
 from actors.logic.dialogue.turns import Turn, heard
 from actors.logic.tools import ToolKit, why_invalid
 from actors.logic.tools.naming import named_in
@@ -88,14 +88,9 @@ class ToolRespondent:
         fault, told = CallFailed(FailureKind.EMPTY, "no answer", TRIES), list[Message]()
         for attempt in range(1, TRIES + 1):
             asked = replace(ask, messages=[*ask.messages, *told], tools=self.kit.listing, tool_choice=choice)
-            try:
-                answer = await voice.chat.answer(
-                    request(voice, self.base.role, asked, f"{place}/{self.base.role}/{attempt}")
-                )
-            except CallFailed as failure:
-                if failure.kind not in (FailureKind.EMPTY, FailureKind.TRUNCATED):
-                    raise
-                fault = CallFailed(failure.kind, failure.message, attempt)
+            answer = await ask_once(voice, self.base.role, asked, f"{place}/{self.base.role}", attempt)
+            if isinstance(answer, CallFailed):
+                fault = answer
                 continue
             spent += answer.usage
             read = self._read(voice, answer, turns, f"{place}/{attempt}", left)
