@@ -37,6 +37,8 @@ def about_people(texts: list[str], schema: dict[str, Any] | None, choose: Choose
         return {"variables": _variables(choose, fault)}
     if asked == {"traits"} and (person := _PERSON.search(whole)):
         return {"traits": _traits_of(person[1])}
+    if asked == {"more"}:
+        return {"more": " ".join(_EVENTS)}
     if asked in ({"bio"}, {"backstory"}) and (traits := _TRAITS.search(whole)):
         told = [] if fault == "deaf" else [line.partition(": ")[::2] for line in traits[1].splitlines()]
         bio = _bio(told, choose)

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from pydantic import BaseModel, Field
 
+from actors.logic.bio_question import Question, more, whole
 from actors.logic.bio_rule import BioRule
-from actors.logic.bio_text import BioKind, Traits, fault, said
+from actors.logic.bio_text import BioKind, Traits, fault, may_go_on, said
 from actors.logic.persona import normalise_space
 from actors.logic.sampling import derived_rng
-from actors.prompts import Prompt, load, render
-from cluster.chat import ChatAnswer, ChatModel, ChatRequest, Role, Usage
+from actors.prompts import load, render
+from cluster.chat import ChatModel, ChatRequest, Role, Usage
 from cluster.errors import CallFailed, FailureKind
-from cluster.structured import Misread, ask_for, correction, read
+from cluster.structured import Misread, ask_for, correction
 
 TRIES = 3
-_MAX_TOKENS = {BioKind.BIO: 300, BioKind.BACKSTORY: 1_000}
 _TRAITS_TOKENS = 500
-_ONE_SENTENCE = r"^[A-Z][^.!?\n\"]+\.$"  # what a small model is held to
-
-
-class _Bio(BaseModel):
-    bio: str
-
-
-class _Backstory(BaseModel):
-    backstory: str
 
 
 class _Trait(BaseModel):
@@ -78,95 +68,60 @@ class BioCall:
         return await self._write(chat, traits, usage)
 
     async def _read_traits(self, chat: ChatModel) -> tuple[Traits, Usage]:
-        messages = render(load("persona_traits"), persona=self.persona)
-        found = await ask_for(chat, self._request("traits", messages, _TRAITS_TOKENS), _Traits)
+        prompt = load("persona_traits")
+        asked = Question(render(prompt, persona=self.persona), None, _TRAITS_TOKENS, prompt.sha)
+        found = await ask_for(chat, self._request("traits", asked), _Traits)
         traits = {normalise_space(one.name): normalise_space(one.value) for one in found.value.traits}
         return traits, found.usage
 
     async def _write(self, chat: ChatModel, traits: Traits, usage: Usage) -> Biography:
-        prompt, looked_for = self.rule.template(), None if self.rule.language else traits
-        request, is_correction, why = self._text_request(prompt, traits, 1), False, ""
+        start = whole(self.rule, traits, self.persona)
+        if rule := self.rule.opening():
+            opening = await replace(self, rule=rule, traits=traits).run(chat)
+            start = more(self.rule, traits, self.persona, opening.text, opening.prompt_sha)
+            usage += opening.usage
+        looked_for, question, is_correction = None if self.rule.language else traits, start, False
+        request = self._request("1", question)
         for attempt in range(1, TRIES + 1):
-            answer: ChatAnswer | None = None
+            answer, text, why = None, "", ""
             try:
                 answer = await chat.answer(request)
                 usage += answer.usage
-                text = self._text(answer)
-                if not (why := fault(text, self.rule.kind, looked_for, self.rule.domains)):
-                    share = said(text, looked_for) if looked_for else None
-                    return Biography(text, traits, answer.model, prompt.sha, usage, share)
+                text = question.text(answer)
+                why = fault(text, self.rule.kind, looked_for, self.rule.domains, self._says_all(attempt))
             except Misread as misread:
                 why = str(misread)
             except CallFailed as failure:
                 if failure.kind not in (FailureKind.EMPTY, FailureKind.TRUNCATED):
                     raise
                 why = failure.message
-            corrects = answer is not None and answer.finish_reason != "length"
-            is_correction = corrects and not is_correction and not self.rule.small_model
+            if answer and not why:
+                share = said(text, looked_for) if looked_for else None
+                return Biography(text, traits, answer.model, question.prompt_sha, usage, share)
+            goes_on = may_go_on(text, self.rule.kind, looked_for, self.rule.domains)
+            corrects = answer is not None and answer.finish_reason != "length" and not self.rule.small_model
+            is_correction = corrects and not goes_on and not is_correction
             if is_correction and answer:
                 request = correction(request, answer.text, why)
-            else:
-                request = self._text_request(prompt, traits, attempt + 1)
+                continue
+            question = more(self.rule, traits, self.persona, text, question.prompt_sha) if goes_on else start
+            request = self._request(str(attempt + 1), question)
         raise CallFailed(FailureKind.MALFORMED, f"no {self.rule.kind} that will do, at last: {why}", TRIES)
 
-    def _text(self, answer: ChatAnswer) -> str:
-        """Raises `Misread`."""
-        if answer.finish_reason == "length":
-            raise Misread("it was cut off")
-        is_bio = self.rule.kind is BioKind.BIO
-        text = read(answer.text, _Bio).bio if is_bio else read(answer.text, _Backstory).backstory
-        return normalise_space(text).strip('"“” ')
+    def _says_all(self, attempt: int) -> bool:
+        """Whether every trait is asked for: where a try costs a sentence, and a small model may well leave one out; but
+        not of the last."""
+        return self.rule.small_model and self.rule.kind is BioKind.BIO and attempt < TRIES
 
-    def _text_request(self, prompt: Prompt, traits: Traits, attempt: int) -> ChatRequest:
-        kind = self.rule.kind
-        values = {
-            "grounds": self._grounds(),
-            "description": self.rule.description,
-            "persona": self.persona,
-            "traits": trait_lines(traits),
-            "language": f"Write in {self.rule.language}."
-            if self.rule.language
-            else "Write in the language of the traits.",
-        }
-        text: dict[str, object] = {"type": "string"}
-        if self.rule.small_model and kind is BioKind.BIO:
-            text["pattern"] = _ONE_SENTENCE
-        schema = {"type": "object", "properties": {str(kind): text}, "required": [str(kind)]}
-        return self._request(
-            str(attempt),
-            render(prompt, **{name: values[name] for name in prompt.fields}),
-            _MAX_TOKENS[kind],
-            schema | {"additionalProperties": False},
-        )
-
-    def _grounds(self) -> str:
-        parts = []
-        if self.rule.description:
-            parts += render(load("grounds_simulation"), description=self.rule.description)
-        if self.persona:
-            parts += render(load("grounds_persona"), persona=self.persona)
-        return "\n\n".join(part["content"] for part in parts)
-
-    def _request(
-        self,
-        step: str,
-        messages: list[dict[str, str]],
-        max_tokens: int,
-        schema: Mapping[str, object] | None = None,
-    ) -> ChatRequest:
-        place = f"{self.bio_id}/{self.round}/{step}"
+    def _request(self, step: str, asked: Question) -> ChatRequest:
+        place = f"{self.bio_id}/{self.round}/{step}{'-more' if asked.beginning else ''}"
         return ChatRequest(
             role=Role.PERSONA,
-            messages=messages,
+            messages=asked.messages,
             item=place,
-            max_tokens=max_tokens,
-            temperature=0.5 if self.rule.small_model else 0.9,
+            max_tokens=asked.max_tokens,
+            temperature=0.5 if self.rule.small_model and not asked.beginning else 0.9,
             seed=derived_rng(self.rule.seed, place).getrandbits(31),
-            schema=schema,
+            schema=asked.schema,
             model=self.model,
         )
-
-
-def trait_lines(traits: Traits) -> str:
-    """A line for each trait, as a prompt has them."""
-    return "\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in traits.items())

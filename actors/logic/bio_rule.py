@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from actors.logic.bio_text import BioKind, Domains
 from actors.prompts import Prompt, load, own
@@ -29,6 +29,12 @@ class BioRule:
         if self.prompt:
             return own_template(self.prompt)
         return load("bio_small" if self.small_model and self.kind is BioKind.BIO else self.kind)
+
+    def opening(self) -> BioRule | None:
+        """The rule of the bio that a backstory begins with, where the model is too small to say every trait in passing;
+        None where the text is asked for as a whole."""
+        in_parts = self.small_model and self.kind is BioKind.BACKSTORY and not self.prompt
+        return replace(self, kind=BioKind.BIO) if in_parts else None
 
 
 def bio_id(seed: int, kind: BioKind, source: str, ordinal: int) -> str:

@@ -1,13 +1,15 @@
-"""What a bio or a backstory must be: its length, and the traits that it says. Rules of thumb, for any language that
-parts words by spaces, and for length also for those that do not."""
+"""What a bio or a backstory must be: its length, and the traits that it says. Rules of thumb."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 
+from actors.logic.claim_words import DENYING, GENDERS
+from actors.logic.claims import claimed, mentions
 from actors.logic.persona import normal_form
+from actors.logic.prose import UNSPACED, sentences, words
 from actors.logic.variables import Value
 
 Traits = Mapping[str, Value]
@@ -25,45 +27,43 @@ class BioKind(StrEnum):
 WORDS = {BioKind.BIO: (6, 120), BioKind.BACKSTORY: (150, 250)}
 LEAST_SAID = 0.5  # of the traits that can be looked for
 
-_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
-_CHARACTERS_PER_WORD = 2  # of scripts that do without spaces, about
-_END = re.compile(r"(\S*)[.!?؟।][\"'”’»)\]]*\s+(?=[\"'“‘«(]*([^\W\d_]))|[。！？](?=.)")
-_ABBREVIATION = re.compile(
-    r"(?:^|\W)(?:[^\W\d_]|dr|mr|mrs|ms|st|mt|jr|sr|prof|rev|hon|approx|vs|no|[^\W\d_]\.[^\W\d_])$"
-)
 
-
-def fault(text: str, kind: BioKind, traits: Traits | None = None, domains: Domains | None = None) -> str:
+def fault(
+    text: str,
+    kind: BioKind,
+    traits: Traits | None = None,
+    domains: Domains | None = None,
+    says_all: bool = False,
+) -> str:
     """Why the text will not do, in words that a model can act on; empty where it will. Traits are looked for where they
-    are given, and other values of theirs where `domains` names them."""
+    are given, and other values of theirs where `domains` names them. One that `says_all` has to say every trait, what
+    is not so as well."""
+    found = (_fault_of_length(text, kind), _fault_of_traits(text, kind, traits or {}, domains or {}, says_all))
+    return "; ".join(filter(None, found))
+
+
+def may_go_on(text: str, kind: BioKind, traits: Traits | None = None, domains: Domains | None = None) -> bool:
+    """Whether nothing but more of it is missing to a backstory."""
+    is_short = 0 < words(text) < WORDS[kind][0]
+    fault_of_traits = _fault_of_traits(text, kind, traits or {}, domains or {})
+    return kind is BioKind.BACKSTORY and is_short and not fault_of_traits
+
+
+def _fault_of_length(text: str, kind: BioKind) -> str:
     low, high = WORDS[kind]
     if kind is BioKind.BIO and (count := sentences(text)) != 1:
         return f"the bio has {count} sentences; write exactly one"
-    if not low <= (count := words(text)) <= high:
-        return f"the {kind} has {count} words; write between {low} and {high}"
-    left = unsaid(text, traits) if traits else []
-    if left and traits and said(text, traits) < LEAST_SAID:
+    count = words(text)
+    return "" if low <= count <= high else f"the {kind} has {count} words; write between {low} and {high}"
+
+
+def _fault_of_traits(text: str, kind: BioKind, traits: Traits, domains: Domains, says_all: bool = False) -> str:
+    left = unsaid(text, traits, says_all)
+    if left and (says_all or said(text, traits) < LEAST_SAID):
         return f"the {kind} does not show these traits: {'; '.join(left)}"
-    if wrong := list(contradicted(text, traits or {}, domains or {})):
+    if wrong := list(contradicted(text, traits, domains)):
         return f"the {kind} contradicts these traits: {'; '.join(wrong)}"
     return ""
-
-
-def words(text: str) -> int:
-    """Words, or what would be words in scripts that do not part them."""
-    unspaced = len(_UNSPACED.findall(text))
-    return len(normal_form(_UNSPACED.sub(" ", text)).split()) + round(unspaced / _CHARACTERS_PER_WORD)
-
-
-def sentences(text: str) -> int:
-    """Sentences, where titles and initials end none."""
-    text = text.strip()
-    return 1 + sum(map(_ends, _END.finditer(text))) if text else 0
-
-
-def _ends(found: re.Match[str]) -> bool:
-    before, after = found[1] or "", found[2] or ""
-    return not after.islower() and not _ABBREVIATION.search(before.lower())
 
 
 def said(text: str, traits: Traits) -> float:
@@ -72,52 +72,81 @@ def said(text: str, traits: Traits) -> float:
     return sum(found) / len(found) if found else 1.0
 
 
-def unsaid(text: str, traits: Traits) -> list[str]:
-    """ "age: 34" for each trait that was looked for in vain."""
-    return [f"{name}: {traits[name]}" for name, shows in _looked_for(text, traits) if not shows]
+def unsaid(text: str, traits: Traits, what_is_not: bool = False) -> list[str]:
+    """ "age: 34" for each trait that was looked for in vain, or `what_is_not` so and not said."""
+    return [f"{name}: {traits[name]}" for name, shows in _looked_for(text, traits, what_is_not) if not shows]
 
 
 def contradicted(text: str, traits: Traits, domains: Domains) -> Iterator[str]:
     """ "sex: male, but it says female" for each trait that was looked for in vain where another value of the same
-    variable stands in its place, word by word."""
-    form = f" {normal_form(text)} "
-    for name, shows in _looked_for(text, traits):
-        for other in () if shows else domains.get(name, ()):
-            if other != traits[name] and f" {normal_form(other)} " in form and not _leaves_no_trace(other):
-                yield f"{name}: {traits[name]}, but it says {other}"
-                break
+    variable stands in its place, word by word; "owns_land: no, but it says owns land" where yes or no is turned round.
+    """
+    form, shown = f" {normal_form(text)} ", dict(_looked_for(text, traits))
+    for name, value in traits.items():
+        wrong = _turned_round(text, name, value)
+        if not wrong and shown.get(name) is False:
+            others = (one for one in domains.get(name, ()) if one != value and not _leaves_no_trace(one))
+            wrong = next((one for one in others if f" {normal_form(one)} " in form), "")
+        if wrong:
+            yield f"{name}: {value}, but it says {wrong}"
 
 
-_YES, _NO = {"yes", "true"}, {"no", "none", "false", "other", "unknown", "n a"}
-_COMMON = {"has", "have", "is", "owns", "own", "was", "does", "can", "in", "of", "the", "and", "with", "for"}
+def _turned_round(text: str, name: str, value: Value) -> str:
+    """What the text says of a variable that is yes or no, where it is the other of them."""
+    if (form := normal_form(str(value))) in _NO:
+        return claimed(text, name)
+    found = list(mentions(text, _telling(name))) if form in _YES else []
+    return "the contrary" if found and not any(found) else ""
+
+
+_YES, _NO, _VAGUE = {"yes", "true"}, {"no", "none", "false"}, {"other", "unknown", "n a"}
+_COMMON = {"has", "have", "is", "owns", "own", "was", "does", "can", "in", "of", "the", "and", "with", "for"} | DENYING
 _RANGE = re.compile(r"^(\d+)\s*(?:[-–—]|to)\s*(\d+)$|^(\d+)\s*\+$")
-_NUMBER = re.compile(r"\d+(?:[,\u202f\u00a0]\d{3})*(?:\.\d+)?")
 _STEM = 4  # characters by which "farmer" and "farming" are the same
+_NUMBER = re.compile(r"\d+(?:[,\u202f\u00a0]\d{3})*(?:\.\d+)?")
 
 
-def _looked_for(text: str, traits: Traits) -> Iterator[tuple[str, bool]]:
-    """The names of traits whose value would leave a trace, and whether it did."""
-    form = normal_form(text)
-    numbers = {float(re.sub(r"[^\d.]", "", one)) for one in _NUMBER.findall(text)} | set(_spelled(form))
+def _looked_for(text: str, traits: Traits, what_is_not: bool = False) -> Iterator[tuple[str, bool]]:
+    """The names of traits whose value would leave a trace, and whether it did. What is not so is looked for where the
+    text has words for it, or in any text."""
+    numbers = {float(re.sub(r"[^\d.]", "", one)) for one in _NUMBER.findall(text)} | set(_spelled(normal_form(text)))
     for name, value in traits.items():
         if not isinstance(value, str):
-            yield name, float(value) in numbers
+            yield name, float(value) in numbers or (not value and False in mentions(text, _telling(name)))
         elif found := _RANGE.match(value.strip()):
             low, high = float(found[1] or found[3]), float(found[2] or "inf")
             yield name, any(low <= number <= high for number in numbers)
-        elif normal_form(value) not in _NO:
-            told = normal_form(name if normal_form(value) in _YES else value)
-            telling = [word for word in told.split() if word not in _COMMON] or told.split()
-            if telling:
-                yield name, any(_has(form, word[:_STEM]) for word in telling)
+        elif (form := normal_form(value)) in _NO:
+            is_claimed, is_denied = claimed(text, name) != "", False in mentions(text, _telling(name))
+            if is_claimed or is_denied or what_is_not:
+                yield name, is_denied and not is_claimed
+        elif form not in _VAGUE and (telling := _telling(name if form in _YES else value)):
+            is_denial = form not in _YES and not DENYING.isdisjoint(form.split())
+            yield name, _shows(text, telling, not is_denial)
+
+
+def _telling(name: str) -> list[str]:
+    """The words of a name or a value that tell it from others."""
+    told = normal_form(name).split()
+    return [word for word in told if word not in _COMMON] or told
+
+
+def _shows(text: str, telling: Sequence[str], is_so: bool) -> bool:
+    if len(telling) == 1 and telling[0] in GENDERS and _mostly(text, telling[0]):
+        return True
+    unspaced = [word for word in telling if UNSPACED.search(word)]
+    return any(word[:_STEM] in normal_form(text) for word in unspaced) or is_so in mentions(text, telling)
+
+
+def _mostly(text: str, gender: str) -> bool:
+    """Whether more of the small words of this gender stand in the text than of any other."""
+    count = {one: sum(word in small for word in normal_form(text).split()) for one, small in GENDERS.items()}
+    return all(count[gender] > others for one, others in count.items() if one != gender)
 
 
 def _leaves_no_trace(value: str) -> bool:
-    return normal_form(value) in _YES | _NO or _RANGE.match(value) is not None or not normal_form(value)
-
-
-def _has(form: str, stem: str) -> bool:
-    return stem in form if _UNSPACED.search(stem) else f" {stem}" in f" {form}"
+    form = normal_form(value)
+    return not form or form in _YES | _NO | _VAGUE or _RANGE.match(value) is not None
 
 
 _TEENS = ["ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]

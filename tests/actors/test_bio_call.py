@@ -11,6 +11,7 @@ import pytest
 from actors.logic.bio_call import BioCall
 from actors.logic.bio_rule import BioRule, bio_id
 from actors.logic.bio_text import BioKind
+from actors.logic.prose import words
 from cluster.chat import ChatRequest, ScriptedChat
 from cluster.errors import CallFailed, UserError
 
@@ -77,6 +78,74 @@ def test_a_backstory_out_of_bounds_is_asked_again_with_its_count():
     made, asked = run(call, {"backstory": long}, {"backstory": good})
     assert "305 words; write between 150 and 250" in asked[1].messages[-1]["content"]
     assert made.text == " ".join(good.split())
+
+
+STORY = replace(CALL, rule=replace(RULE, kind=BioKind.BACKSTORY))
+OPENING = GOOD["bio"]
+EVENTS = [" ".join(["In", *(f"{what}{at}" for what in "abcdefghijk"), "of the town."]) for at in range(40)]
+
+
+def test_a_backstory_that_will_do_is_one_call():
+    made, asked = run(STORY, {"backstory": " ".join([OPENING, *EVENTS[:12]])})
+    assert made.prompt_sha == STORY.rule.template().sha and made.usage.calls == len(asked) == 1
+
+
+def test_a_backstory_that_is_too_short_is_gone_on_with_from_where_it_ends():
+    short = " ".join([OPENING, *EVENTS[:8]])
+    made, asked = run(STORY, {"backstory": short}, {"more": " ".join(EVENTS[8:11])}, {"more": " ".join(EVENTS[10:30])})
+    assert made.text.startswith(f"{short} {EVENTS[8]}") and 150 <= words(made.text) <= 250
+    assert [short in request.messages[-1]["content"] for request in asked] == [False, True]
+    assert {request.model for request in asked} == {"model-b"} and len({request.item for request in asked}) == 2
+    assert made.prompt_sha not in ("", STORY.rule.template().sha) and made.usage.calls == 2
+
+
+def test_a_backstory_that_is_too_long_ends_with_the_last_sentence_that_fits():
+    made, asked = run(STORY, {"backstory": " ".join([OPENING, *EVENTS])})
+    assert len(asked) == 1 and made.text.endswith("of the town.") and 230 <= words(made.text) <= 250
+
+
+def test_a_beginning_that_contradicts_a_trait_is_not_gone_on_with():
+    landless = replace(STORY, traits=TRAITS | {"owns_land": "no"})
+    wrong = f"{OPENING} She is proud that she owns land."
+    good = " ".join([OPENING, *EVENTS[:12]])
+    made, asked = run(landless, {"backstory": wrong}, {"backstory": good})
+    assert made.text == good and len(asked) == 2
+    assert "it says owns land" in asked[1].messages[-1]["content"]
+
+
+SMALL = replace(STORY, rule=replace(STORY.rule, small_model=True))
+
+
+def test_a_small_model_begins_a_backstory_with_the_bio_that_says_the_traits():
+    made, [first, second] = run(SMALL, GOOD, {"more": " ".join(EVENTS[:12])})
+    assert made.text.startswith(f"{OPENING} {EVENTS[0]}") and OPENING in second.messages[-1]["content"]
+    assert list(first.schema["properties"]) == ["bio"] and list(second.schema["properties"]) == ["more"]
+    assert {first.model, second.model} == {"model-b"} and first.item != second.item
+    assert made.said == 1 and made.usage.calls == 2
+    other = replace(SMALL, rule=replace(SMALL.rule, prompt="Tell of {traits}."))
+    assert made.prompt_sha not in (SMALL.rule.opening().template().sha, other.rule.template().sha)
+
+
+def test_a_small_model_is_asked_for_a_bio_of_every_trait_until_the_last_try():
+    part = {"bio": "Eira, a weaver of the old town, sells her cloth at the gates."}
+    small = replace(CALL, rule=replace(RULE, small_model=True))
+    assert [len(asked) for _, asked in (run(small, part, GOOD), run(small, part), run(CALL, part))] == [2, 3, 1]
+    assert run(small, part)[0].said == 0.5
+
+
+def test_a_small_model_whose_story_contradicts_its_opening_goes_on_from_the_opening_anew():
+    landless = replace(SMALL, traits=TRAITS | {"owns_land": "no"})
+    bad, good = (" ".join(EVENTS[:12] + more) for more in (["Now she owns land."], ["She is old."]))
+    opening = "Eira, a 34-year-old weaver who owns no land, sells her cloth at the gates."
+    made, asked = run(landless, {"bio": opening}, {"more": bad}, {"more": good})
+    assert made.text == f"{opening} {good}" and len(asked) == 3
+    assert "she owns land" not in asked[2].messages[-1]["content"] and asked[2].seed != asked[1].seed
+
+
+def test_a_small_model_writes_by_a_prompt_of_the_users_own_in_one_call():
+    own = replace(SMALL, rule=replace(SMALL.rule, prompt="Tell of {traits}."))
+    _, [request] = run(own, {"backstory": " ".join([OPENING, *EVENTS[:12]])})
+    assert request.messages[-1]["content"].startswith("Tell of age: 34")
 
 
 def test_in_a_language_of_its_own_a_text_is_not_searched_for_the_words_of_the_traits():

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from jobs import KEY, actor_processes, metrics, rows, wait_for, write_config, write_corpus
 
-from actors.logic.bio_text import sentences, words
+from actors.logic.prose import sentences, words
 from pipelines.bios.variables import read_population
 
 ENV = {"POPULACE_TEST_KEY": KEY}
@@ -97,6 +97,19 @@ def test_a_census_decides_who_is_written_about(tmp_path, shared_server, config, 
     assert made.keys() <= expected.keys() and made.total() == 400
     assert all(abs(made[cell] - 400 * share) < 5 * (400 * share) ** 0.5 for cell, share in expected.items())
     assert server.stats()["requests"] == 400, "nobody asks a model for what the census says"
+
+
+@pytest.mark.slow
+def test_backstories_that_are_too_short_go_on_in_a_second_call(tmp_path, shared_server, config, run_populace):
+    server, census = shared_server(keys=[KEY], script=["0-=short"]), tmp_path / "census.csv"
+    census.write_text(CENSUS)
+    settings = config(server, variables=str(census), kind="backstory", num_of_samples=6)
+    done = run_populace("bios", settings, env=ENV)
+    assert done.returncode == 0, done.stderr
+    made = bios(tmp_path / "run")
+    assert len(made) == 6 and all(150 <= words(row["text"]) <= 250 and row["traits_said"] == 1 for row in made)
+    assert server.stats()["requests"] == 12, "a call that begins and one that goes on"
+    assert len({row["prompt_sha"] for row in made}) == 1
 
 
 @pytest.mark.slow
