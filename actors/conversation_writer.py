@@ -24,7 +24,7 @@ from cluster.caller_pool import CallerPool
 from cluster.errors import CallFailed, Halt
 from cluster.meter import Tally
 from cluster.named import Named, as_raised
-from cluster.parts import write_part
+from cluster.parts import part_path, write_part
 from cluster.program import Done, Failed, Halted, Outcome, Program, value_of
 
 SUMMARY = pa.schema(
@@ -139,16 +139,18 @@ class ConversationWriter:
         failed: Sequence[Failure],
     ) -> None:
         now, rubric = time.time(), self._quality.rubric
+        for kind in ("failures", "rejected_conversations"):  # of an earlier try, which may have ended otherwise
+            part_path(self._run_dir / kind, name).unlink(missing_ok=True)
         if failed:
             write_part(self._run_dir / "failures", name, tables.failures(failed))
         if refused := [refused_row(dialogue, no, now) for dialogue, one in found for no in one.refused]:
-            rejected = pa.Table.from_pylist(refused, tables.REJECTED_CONVERSATIONS)
+            rejected = tables.table(refused, tables.REJECTED_CONVERSATIONS)
             write_part(self._run_dir / "rejected_conversations", name, rejected)
         rows = [
             conversation_row(dialogue, one, talk, fit, rubric, now)
             for (dialogue, one, talk), fit in zip(kept, fits, strict=True)
         ]
-        write_part(self._run_dir / "conversations", name, pa.Table.from_pylist(rows, tables.CONVERSATIONS))
+        write_part(self._run_dir / "conversations", name, tables.table(rows, tables.CONVERSATIONS))
 
 
 def _scene(row: dict[str, Any]) -> Scene:

@@ -28,7 +28,7 @@ Shape = TypeVar("Shape", bound=BaseModel)
 _FAULTS_TOLD = 5
 _SHOWN = 120
 _STARTS_TRIED = 50
-_FENCED = re.compile(r"```\w*\s*\n(.*?)```", re.DOTALL)
+_FENCED = re.compile(r"```\w*[^\S\n]*\n(.*?)```", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

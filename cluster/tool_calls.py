@@ -17,7 +17,7 @@ Tools = Sequence[Mapping[str, object]]
 """A list of tools as OpenAI has it: `{"type": "function", "function": {"name", "description", "parameters"}}`."""
 
 _TAGGED = re.compile(r"<tool_call>(.*?)(?:</tool_call>|(?=<tool_call>)|\Z)", re.DOTALL)
-_FENCED = re.compile(r"```(?:json|tool_call)?\s*\n(.*?)```", re.DOTALL)
+_FENCED = re.compile(r"```(?:json|tool_call)?[^\S\n]*\n(.*?)```", re.DOTALL)
 _BEFORE = re.compile(r"^(?:\[TOOL_CALLS\]|<\|python_tag\|>)\s*")
 _NAMED = re.compile(r'"name"\s*:.*"(?:arguments|parameters)"\s*:', re.DOTALL)
 _compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
@@ -79,8 +79,11 @@ def _written(text: str) -> list[ToolCall]:
 
 
 def _tagged(inner: str) -> list[ToolCall]:
-    value = _parsed(inner)
-    return list(_calls(json_repair.loads(inner) if value is None else value)) or [ToolCall("", "", inner.strip())]
+    try:
+        calls = list(_calls(_parsed(inner) or json_repair.loads(inner)))
+    except (ValueError, RecursionError):
+        calls = []
+    return calls or [ToolCall("", "", inner.strip())]
 
 
 def _calls(value: object) -> Iterator[ToolCall]:

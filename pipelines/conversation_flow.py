@@ -29,7 +29,7 @@ from pipelines.batching import batches_dialogues, in_flight
 from pipelines.coverage import density_folders, measure_density, with_densities
 from pipelines.dues import lap_dues
 from pipelines.manner import manner
-from pipelines.merging import merge_lap
+from pipelines.merging import merge_laps
 from pipelines.progress import RunView
 from pipelines.quality import measure_quality, shortfall
 from pipelines.retrieval import retriever
@@ -49,6 +49,7 @@ _IN_FLIGHT = 4  # units per writer: the slowest dialogue of one leaves the calle
 def converse(settings: Settings, manifest: Manifest, services: Services, view: RunView) -> None:
     """Make the conversations that are owed. `Halt` when the run cannot go on, or when the count stays out of reach."""
     asked = settings.conversations.count
+    merge_laps(settings.folder, manifest)
     made = manifest.conversations.total("rows")
     if made < asked:
         measure_density(settings, manifest, services)
@@ -118,10 +119,14 @@ def _run_lap(settings: Settings, manifest: Manifest, services: Services, view: R
             }
             manifest.save(now=False)
             view.raise_fault()
-            making.stopping.after(part["name"], part, time.monotonic())
+            try:
+                making.stopping.after(part["name"], part, time.monotonic())
+            except Halt:
+                if manifest.conversations.total("rows") < settings.conversations.count:
+                    raise
     lap.done = True
     manifest.save()
-    merge_lap(settings.folder, manifest, len(manifest.laps) - 1)
+    merge_laps(settings.folder, manifest)
 
 
 def _stream(owed: list[Unit], settings: Settings, services: Services, rule: DialogueRule) -> Iterator[dict[str, Any]]:

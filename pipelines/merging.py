@@ -14,15 +14,26 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import ray
+from ray.exceptions import RayTaskError
 
 from cluster.files import atomic_path
 from cluster.manifest import Manifest
+from cluster.named import as_raised
 from cluster.parts import part_path
+
+Parts = dict[str, dict[str, int]]
 
 MOST_ROWS = 100_000
 MOST_BYTES = 128 * 2**20
-_GROUP_ROWS = 10_000  # of a row group
+_GROUP_ROWS, _GROUP_BYTES = 10_000, 64 * 2**20  # of a row group, as it lies in memory
 FOLDERS = ("conversations", "rejected_conversations", "failures")
+
+
+def merge_laps(folder: Path, manifest: Manifest) -> None:
+    """Merge the parts of every lap that is done, where an earlier session did not come to it too."""
+    for number, lap in enumerate(manifest.laps):
+        if lap.done:
+            merge_lap(folder, manifest, number)
 
 
 def merge_lap(folder: Path, manifest: Manifest, lap: int, most_rows: int = MOST_ROWS) -> None:
@@ -34,11 +45,9 @@ def merge_lap(folder: Path, manifest: Manifest, lap: int, most_rows: int = MOST_
         if len(group) == 1 and len(names) == 1:
             return
         target = f"{lap}-{number:05d}"
-        ray.get(ray.remote(merge).options(num_cpus=0.25, max_retries=3).remote(folder, group, target))
-        counts: Counter[str] = Counter()
-        for name in group:
-            counts.update(parts.pop(name))
-        parts[target] = dict(counts)
+        _merge_elsewhere(folder, group, target)
+        parts = put_together(parts, group, target)
+        manifest.conversations.parts = parts  # at once: who is interrupted here has the one or the others
         manifest.save()
         for name in group:
             for kind in FOLDERS:
@@ -46,25 +55,40 @@ def merge_lap(folder: Path, manifest: Manifest, lap: int, most_rows: int = MOST_
         number += 1
 
 
-def merge(folder: Path, names: list[str], target: str) -> None:
+def put_together(parts: Parts, group: list[str], target: str) -> Parts:
+    """The parts with `target` in place of the `group`, and its counts their sums."""
+    total: Counter[str] = Counter()
+    for name in group:
+        total.update(parts[name])
+    return {name: counts for name, counts in parts.items() if name not in group} | {target: dict(total)}
+
+
+def _merge_elsewhere(folder: Path, group: list[str], target: str) -> None:
+    try:
+        ray.get(ray.remote(merge).options(num_cpus=0.25, max_retries=3).remote(folder, group, target))
+    except RayTaskError as error:
+        raise as_raised(error) from None
+
+
+def merge(folder: Path, names: list[str], target: str, group_bytes: int = _GROUP_BYTES) -> None:
     """Write the parts `names` of each folder one after the other into the part `target` there, beside them. `Halt` on a
     full disk."""
     for kind in FOLDERS:
         sources = [path for name in names if (path := part_path(folder / kind, name)).exists()]
         if sources:
-            _write(sources, part_path(folder / kind, target))
+            _write(sources, part_path(folder / kind, target), group_bytes)
 
 
-def _write(sources: list[Path], target: Path) -> None:
+def _write(sources: list[Path], target: Path, group_bytes: int) -> None:
     schema = pq.read_schema(sources[0])
     with atomic_path(target) as free, pq.ParquetWriter(free, schema, compression="zstd") as writer:
-        held, rows = list[pa.Table](), 0
+        held, rows, size = list[pa.Table](), 0, 0
         for path in sources:
             held.append(pq.read_table(path))
-            rows += len(held[-1])
-            if rows >= _GROUP_ROWS:
+            rows, size = rows + len(held[-1]), size + held[-1].nbytes
+            if rows >= _GROUP_ROWS or size >= group_bytes:
                 writer.write_table(pa.concat_tables(held).combine_chunks())
-                held, rows = [], 0
+                held, rows, size = [], 0, 0
         if held:
             writer.write_table(pa.concat_tables(held).combine_chunks())
 

@@ -113,7 +113,9 @@ def _left(settings: Settings, manifest: Manifest, stages: Stages) -> bool:
         return True
     if not stages.conversations or is_enough(settings.conversations.stop, manifest.facts):
         return False
-    return manifest.conversations.total("rows") < settings.conversations.count
+    talks = manifest.conversations
+    is_closed = talks.done or not manifest.laps or not manifest.laps[-1].done  # else it was killed on its last steps
+    return talks.total("rows") < settings.conversations.count or not is_closed
 
 
 def _pays_for_a_call(settings: Settings, rule: GrowthRule, targets: list[Endpoint]) -> None:

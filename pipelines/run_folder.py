@@ -140,7 +140,8 @@ def lasting(settings: Settings) -> dict[str, Any]:
     for file in files:
         if flat.get(file):
             flat[file] = f"{flat[file]} ({_content_digest(Path(flat[file]))})"
-    flat.pop("conversations.tools.timeout_s", None)
+    for waits in ("conversations.tools.timeout_s", "conversations.rag.timeout_s"):
+        flat.pop(waits, None)
     if not settings.conversations.needs_personas:
         flat["personas.depth"] = "none"
     if settings.conversations.context is not Context.RAG:

@@ -46,11 +46,20 @@ def _state(run_dir: Path, manifest: Manifest, found: dict[str, Any]) -> str:
     return str(found.get("ending") or "killed; run it again to go on")
 
 
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """None where the part was put together with others meanwhile."""
+    try:
+        found = pq.read_table(path, columns=["stage", "kind", "message", "item_id"])
+    except FileNotFoundError:
+        return []
+    return list(found.to_pylist())
+
+
 def _failures(run_dir: Path) -> dict[tuple[str, str], tuple[int, str]]:
     counts: Counter[tuple[str, str]] = Counter()
     examples: dict[tuple[str, str], str] = {}
     for path in sorted((run_dir / "failures").glob("part-*.parquet")):
-        for row in pq.read_table(path, columns=["stage", "kind", "message", "item_id"]).to_pylist():
+        for row in _rows(path):
             kind = (row["stage"], row["kind"])
             counts[kind] += 1
             examples.setdefault(kind, f"{row['item_id']}: {row['message']}")

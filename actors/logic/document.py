@@ -70,7 +70,7 @@ def given_persona(text: str, given: str | None, source: str) -> Document | BadDo
 def document_id(text: str, given: str | None = None) -> str:
     """The id that was given, else 24 hex digits of the whole text: the same text has the same id in every file."""
     if given is not None:
-        return _encodable(given)
+        return encodable(given)
     return hashlib.sha256(unicodedata.normalize("NFC", normalise(text)).encode()).hexdigest()[:24]
 
 
@@ -81,14 +81,14 @@ def digest(document_id: str) -> int:
 
 def normalise(text: str) -> str:
     """The text without NULs, lone surrogates and space around it, its lines ended by \\n."""
-    plain = _encodable(text).replace("\0", "")
+    plain = encodable(text).replace("\0", "")
     if "\r" in plain:
         plain = plain.replace("\r\n", "\n").replace("\r", "\n")
     return plain.strip()
 
 
-def _encodable(text: str) -> str:
-    """JSON can hold half a surrogate pair, which no UTF-8 file and no Arrow column can."""
+def encodable(text: str) -> str:
+    """The text with U+FFFD for half a surrogate pair, which JSON can hold, and no UTF-8 file and no Arrow column."""
     try:
         text.encode()
     except UnicodeEncodeError:

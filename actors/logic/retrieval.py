@@ -6,15 +6,19 @@ import asyncio
 import hashlib
 import inspect
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from threading import Lock
 from typing import Any, Protocol
 
 from actors.logic.document import cut
 from cluster.errors import CallFailed, FailureKind, UserError
 
 MOST_CHARACTERS = 20_000  # of all passages that one look-up brings
+_threads = ThreadPoolExecutor(64, "retriever")  # its own: those that hang keep nobody else waiting
+_loading = Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +60,12 @@ class OwnRetriever:
             found = await asyncio.wait_for(self._ask(query), self.timeout_s)
         except TimeoutError:
             raise self._failed(f"brought nothing within {self.timeout_s:g} s") from None
-        except Exception as error:  # the boundary to somebody else's code
+        except (Exception, SystemExit) as error:  # the boundary to somebody else's code
             raise self._failed(f"raised {type(error).__name__}: {str(error)[:200]}") from None
         return self._read(found)
 
     async def _ask(self, query: str) -> Any:
-        found = await asyncio.to_thread(own(self.path), query, self.top_k)
+        found = await asyncio.get_running_loop().run_in_executor(_threads, _brought, self.path, query, self.top_k)
         return await found if inspect.isawaitable(found) else found
 
     def _read(self, found: Any) -> list[Passage]:
@@ -82,6 +86,15 @@ class OwnRetriever:
         return CallFailed(FailureKind.RETRIEVAL, f"the retriever {self.path} {what}", 1)
 
 
+def _brought(path: str, query: str, top_k: int) -> Any:
+    with _loading:
+        retriever = own(path)
+    try:
+        return retriever(query, top_k)
+    except SystemExit as error:  # it would end the process
+        raise RuntimeError(f"SystemExit: {error}") from None
+
+
 @cache
 def own(path: str) -> Callable[..., Any]:
     """What stands at `package.module:name`; a class is called, without arguments. `UserError` where it cannot be."""
@@ -89,7 +102,7 @@ def own(path: str) -> Callable[..., Any]:
     try:
         found = getattr(import_module(module), name)
         made: Callable[..., Any] = found() if isinstance(found, type) else found
-    except Exception as error:  # the boundary to somebody else's code
+    except (Exception, SystemExit) as error:  # the boundary to somebody else's code
         raise UserError(f"conversations.rag.retriever: {path}: {type(error).__name__}: {str(error)[:200]}") from None
     if not callable(made):
         raise UserError(f"conversations.rag.retriever: {path} cannot be called with a query and a number")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import pyarrow as pa
 
+from actors.logic.document import encodable
 from actors.logic.growth import Failure
 from actors.logic.persona import Persona, Rejection
 
@@ -138,6 +140,22 @@ BIOS = pa.schema(
 )
 
 
+def table(rows: Sequence[Mapping[str, object]], schema: pa.Schema) -> pa.Table:
+    """The rows under these columns; half a surrogate pair, which a model may write, becomes U+FFFD."""
+    try:
+        return pa.Table.from_pylist(rows, schema)
+    except UnicodeEncodeError:
+        return pa.Table.from_pylist([_encodable(row) for row in rows], schema)
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, Mapping):
+        return {name: _encodable(one) for name, one in value.items()}
+    return [_encodable(one) for one in value] if isinstance(value, (list, tuple)) else value
+
+
 def persona_row(persona: Persona) -> dict[str, object]:
     """A row of PERSONAS."""
     return asdict(persona) | {"traits": None, "created_at": int(persona.created_at * 1000)}
@@ -159,4 +177,4 @@ def rejected(rows: Sequence[Rejection]) -> pa.Table:
 
 
 def failures(rows: Sequence[Failure]) -> pa.Table:
-    return pa.Table.from_pylist([asdict(row) for row in rows], FAILURES)
+    return table([asdict(row) for row in rows], FAILURES)

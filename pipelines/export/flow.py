@@ -15,9 +15,7 @@ from pipelines.export.card import card
 from pipelines.export.job import Job
 from pipelines.export.output import Output
 from pipelines.export.push import push, token
-from pipelines.export.reading import batches, find
-
-_ROWS = 500  # in a conversion: as many as a part of a run has, and few enough for a processor's cache
+from pipelines.export.reading import ROWS, batches, find
 
 
 @dataclass(slots=True)
@@ -60,7 +58,7 @@ def export(job: Job, console: Console) -> Exported:
         parts = track(
             batches(source),
             f"{job.format}",
-            len(source.parts),
+            sum(-(-source.manifest.conversations.parts[name]["rows"] // ROWS) for name in source.parts),
             console=console,
             transient=True,
             disable=not console.is_terminal,
@@ -97,7 +95,7 @@ def _gathered(pieces: Iterable[tuple[str, Batch]]) -> Iterator[tuple[str, Batch]
     for split, piece in pieces:
         ours = held.setdefault(split, [])
         ours.append(piece)
-        if sum(len(one.conversations) for one in ours) >= _ROWS:
+        if sum(len(one.conversations) for one in ours) >= ROWS:
             yield split, _together(held.pop(split))
     for split, ours in held.items():
         yield split, _together(ours)

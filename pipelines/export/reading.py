@@ -1,4 +1,4 @@
-"""The parts of a run that count, as batches: a part at a time, so that memory does not grow with the run."""
+"""The parts of a run that count, as batches of some rows, so that memory grows with neither the run nor its parts."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from actors.logic.export import Batch
 from cluster.errors import UserError
 from cluster.manifest import Manifest, load
 from cluster.parts import part_path
 
+ROWS = 500  # in a conversion: few enough for a processor's cache
 REJECTED = "rejected_conversations"
 _CALLED = "messages.list.element.tool_calls.list.element.function.name"
 
@@ -52,22 +56,65 @@ def find(run_dir: Path, candidates: bool = False, tools: bool = False) -> Source
 
 
 def batches(source: Source) -> Iterator[Batch]:
-    """A batch for each part, in the order in which they were made."""
+    """The rows in the order in which they were made, each with its refused candidates beside it."""
     said = ["messages"] if source.tools else ["messages.list.element.role", "messages.list.element.content"]
     columns = ["conversation_id", "document_id", *said, *(["scores"] if source.candidates else [])]
     for name in source.parts:
-        rows = _read(part_path(source.run_dir / "conversations", name), [*columns, "document_ids", "tools"])
-        rejected = None
-        if source.candidates:
-            path = part_path(source.run_dir / REJECTED, name)
-            rejected = _read(path, columns) if path.exists() else rows.slice(0, 0)
-        yield Batch(rows, source.tools, rejected)
+        with _open(part_path(source.run_dir / "conversations", name)) as file:
+            found = _pieces(file, [*columns, "document_ids", "tools"])
+            if not source.candidates:
+                yield from (Batch(rows, source.tools) for rows in found)
+            elif not _has_candidates(source, name):
+                yield from (Batch(rows, source.tools, _none(rows)) for rows in found)
+            else:
+                yield from _paired(source, name, file, found, columns)
 
 
-def _read(path: Path, columns: list[str]) -> pa.RecordBatch:
-    with _open(path) as file:
-        table = file.read(columns=columns, use_threads=False).combine_chunks()
-    return table.to_batches()[0] if len(table) else pa.RecordBatch.from_pylist([], table.schema)
+def _has_candidates(source: Source, name: str) -> bool:
+    """By the manifest, since the file may be on its way into another part."""
+    path = part_path(source.run_dir / REJECTED, name)
+    return bool(source.manifest.conversations.parts[name].get("candidates", path.exists()))
+
+
+def _paired(
+    source: Source, name: str, file: pq.ParquetFile, found: Iterator[pa.RecordBatch], columns: list[str]
+) -> Iterator[Batch]:
+    """Both files of a part have the same order, so candidates are read as their conversations are."""
+    with _open(part_path(source.run_dir / REJECTED, name)) as refused:
+        places, pieces = _places(_ids(refused), _ids(file)), _pieces(refused, columns)
+        seen = taken = read = 0
+        held: list[pa.RecordBatch] = []
+        for rows in found:
+            seen += len(rows)
+            until = int(np.searchsorted(places, seen))
+            while read < until:
+                held.append(next(pieces))
+                read += len(held[-1])
+            together = pa.concat_batches(held) if held else _none(rows)
+            yield Batch(rows, source.tools, together.slice(0, until - taken))
+            held, taken = [together.slice(until - taken)], until
+
+
+def _places(refused: pa.Array, accepted: pa.Array) -> NDArray[np.int64]:
+    """Where the conversation of each candidate stands; one whose dialogue was not accepted stands with those before
+    it."""
+    places = pc.fill_null(pc.index_in(refused, value_set=accepted), 0)
+    found: NDArray[np.int64] = np.maximum.accumulate(places.to_numpy())
+    return found
+
+
+def _ids(file: pq.ParquetFile) -> pa.Array:
+    return file.read(columns=["conversation_id"]).column(0).combine_chunks()
+
+
+def _pieces(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    found: Iterator[pa.RecordBatch] = file.iter_batches(ROWS, columns=columns, use_threads=False)
+    return found
+
+
+def _none(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """No candidate, in the columns that candidates have."""
+    return rows.slice(0, 0).select([name for name in rows.schema.names if name not in ("document_ids", "tools")])
 
 
 def _has_tools(path: Path) -> bool:
@@ -84,6 +131,8 @@ def _open(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(pa.OSFile(str(path)))
     except FileNotFoundError:
-        raise UserError(f"{path} is gone: the run has been started over meanwhile; export it again") from None
+        raise UserError(
+            f"{path} is gone: the run has gone on or been started over meanwhile; export it again"
+        ) from None
     except pa.ArrowInvalid as error:
         raise UserError(f"{path} cannot be read: {error}") from None

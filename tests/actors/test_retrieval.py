@@ -72,7 +72,7 @@ def test_where_nothing_is_found_the_assistant_answers_with_its_prompt_alone():
 # --- a retriever of the user's own
 
 CODE = """
-import asyncio, time
+import asyncio, threading, time
 
 def texts(query, top_k):
     return [f"{query} {number}" for number in range(9)]
@@ -111,6 +111,14 @@ def raises(query, top_k):
 
 def hangs(query, top_k):
     time.sleep(1)
+
+def leaves(query, top_k):
+    raise SystemExit(3)
+
+opened = threading.Event()
+
+def waits(query, top_k):
+    opened.wait()
 
 def none(query, top_k):
     return None
@@ -170,6 +178,7 @@ def test_ten_megabytes_are_cut(module):
     ("name", "said"),
     [
         ("raises", "raised KeyError: 'rye'"),
+        ("leaves", "raised RuntimeError: SystemExit: 3"),
         ("none", "brought NoneType and no list"),
         ("numbers", "brought something that is neither a text nor a mapping with one"),
     ],
@@ -186,6 +195,19 @@ def test_one_that_hangs_is_given_up(module):
     with pytest.raises(CallFailed, match=r"brought nothing within 0\.05 s"):
         asyncio.run(_given_up(f"{module}:hangs"))
     assert time.monotonic() - begun < 60
+
+
+def test_those_that_never_come_back_keep_nobody_else_waiting(module):
+    async def asked() -> int:
+        stuck = [asyncio.ensure_future(_given_up(f"{module}:waits")) for _ in range(50)]
+        await asyncio.wait(stuck)
+        assert all(one.exception() for one in stuck)
+        return await asyncio.wait_for(asyncio.to_thread(lambda: 7), 30)
+
+    try:
+        assert asyncio.run(asked()) == 7
+    finally:
+        sys.modules[module].opened.set()
 
 
 async def _given_up(path: str) -> None:

@@ -302,3 +302,13 @@ def test_a_refusal_of_tools_by_a_bad_key_is_no_question_of_dialect(shared_server
     with pytest.raises((Trouble, CallFailed)) as caught:
         asked(shared_server(keys=["other"]), request())
     assert caught.value.status == 401
+
+
+def test_a_text_that_loses_itself_in_empty_lines_is_read_at_once():
+    text = "Here ```" + "\n" * 500_000 + "x"
+    assert calls_in_text(text) == ((), text)
+
+
+def test_a_call_that_is_nested_too_deeply_is_one_that_cannot_be_read():
+    text = '{"a":' * 3000
+    assert calls_in_text(f"<tool_call>{text}") == ((ToolCall("", "", text),), "")

@@ -281,6 +281,38 @@ def test_a_part_that_is_broken_or_gone_is_named(run):
     assert f"{path} cannot be read" in refusal(run, "--format", "messages")
     path.unlink()
     assert refusal(run, "--format", "messages") == (
-        f"{path} is gone: the run has been started over meanwhile; export it again"
+        f"{path} is gone: the run has gone on or been started over meanwhile; export it again"
     )
     assert not list((run / "exports").rglob("train*"))
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_a_large_part_gives_what_small_ones_give(tmp_path, format_):
+    rows = [row(str(n), tooled(f"{n}"), TOOLS, 0.5) if n % 3 else one for n, one in enumerate(rows_of(1300))]
+    found = [one for one in worse(rows) if int(one["conversation_id"]) % 7]
+    others = [one for one in found for _ in range(int(one["conversation_id"]) % 3)]  # none, one or two of each
+    others.insert(700, others[3] | {"conversation_id": "of nobody"})
+    small = [rows[at : at + 100] for at in range(0, len(rows), 100)]
+    ids = [{one["conversation_id"] for one in part} for part in small]
+    theirs = [[one for one in others if one["conversation_id"] in some] for some in ids]
+    theirs[4].append(others[700])
+    write_run(tmp_path / "large", [rows], [others])
+    write_run(tmp_path / "small", small, theirs)
+    told = [exported(tmp_path / one, "--format", format_).splitlines()[0] for one in ("large", "small")]
+    made = [tmp_path / one / "exports" / format_ / "train.jsonl" for one in ("large", "small")]
+    assert told[0] == told[1] and made[0].read_text() == made[1].read_text()
+
+
+def test_candidates_that_are_gone_are_not_taken_for_none(run):
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["conversations"]["parts"]["p1"]["candidates"] = 60
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    path = run / "rejected_conversations" / "part-p1.parquet"
+    path.unlink()
+    assert f"{path} is gone" in refusal(run, "--format", "dpo")
+
+
+def test_a_part_without_candidates_lies_beside_one_that_has_some(tmp_path):
+    parts = [rows_of(20), rows_of(20, 20)]
+    write_run(tmp_path / "run", parts, [worse(parts[0])])
+    assert "exported 20 of 40" in exported(tmp_path / "run", "--format", "dpo")

@@ -417,3 +417,10 @@ def test_a_template_that_is_edited_under_a_run_is_refused_and_before_anything_is
     template.write_text("Who likes {text}?")
     with pytest.raises(UserError, match=r"personas.prompts.text was '.*own.txt \(\w{12}\)' when"):
         opened(folder, chosen)
+
+
+def test_how_long_a_retriever_may_take_can_be_changed_between_sessions(folder):
+    asked = ["conversations.context=rag", "conversations.rag.retriever=mine:find"]
+    short, long = (settings(folder, *asked, f"conversations.rag.timeout_s={one}") for one in (5, 60))
+    assert lasting(short) == lasting(long)
+    assert lasting(short) != lasting(settings(folder, *asked, "conversations.rag.top_k=9"))
