@@ -23,6 +23,7 @@ from cluster.tool_calls import ToolCall
 
 _MOST_HANGING = 64  # threads of a process that never came back
 _hanging: set[threading.Thread] = set()
+_loading = threading.Lock()  # of a module: once in a process
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,6 @@ class ToolFunctions:
 
     async def result(self, call: ToolCall) -> str:
         """Implements `Results`; `Halt` where too many calls hang."""
-        try:
-            function, arguments = getattr(self.load(), call.name), arguments_of(call)
-        except UserError as error:  # it could be loaded where the run began
-            raise Halt(f"conversations.tools.functions: {error}") from None
         _hanging.intersection_update([one for one in _hanging if one.is_alive()])
         if len(_hanging) >= _MOST_HANGING:
             names = ", ".join(sorted({one.name for one in _hanging}))
@@ -53,7 +50,7 @@ class ToolFunctions:
         content: asyncio.Future[str] = loop.create_future()
 
         def work() -> None:
-            told = _content(function, arguments, self.timeout_s)
+            told = self._told(call)
             with suppress(RuntimeError):  # nobody waits any more
                 loop.call_soon_threadsafe(_tell, content, told)
 
@@ -65,9 +62,21 @@ class ToolFunctions:
             _hanging.add(thread)
             return _too_late(self.timeout_s)
 
+    def _told(self, call: ToolCall) -> str | Halt:
+        try:
+            with _loading:
+                function = getattr(self.load(), call.name)
+        except UserError as error:  # it could be loaded where the run began
+            return Halt(f"conversations.tools.functions: {error}")
+        return _content(function, arguments_of(call), self.timeout_s)
 
-def _tell(content: asyncio.Future[str], told: str) -> None:
-    if not content.done():
+
+def _tell(content: asyncio.Future[str], told: str | Halt) -> None:
+    if content.done():
+        return
+    if isinstance(told, Halt):
+        content.set_exception(told)
+    else:
         content.set_result(told)
 
 
@@ -98,7 +107,7 @@ def _load(name: str, folder: str, source: str | None) -> ModuleType:
         sys.path.append(folder)
     try:
         return importlib.import_module(name) if source is None else _executed(name, source)
-    except BaseException as error:  # the boundary: whatever the user's module raises
+    except (Exception, SystemExit) as error:  # the boundary: whatever the user's module raises
         said = " ".join(str(error).split())
         raise UserError(f"{name} cannot be loaded ({type(error).__name__}: {said})") from None
 

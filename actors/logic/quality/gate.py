@@ -28,6 +28,6 @@ class OpeningGate:
         if self._admit is None:
             return None
         [verdict] = await self._admit([Candidate(scene.conversation_id, opening)])
-        if verdict.admitted:
+        if verdict.admitted or verdict.neighbour_id == scene.conversation_id:  # its own of an earlier attempt
             return None
         return Refusal(Why.OPENING, verdict.score or 0.0, verdict.neighbour_id)
