@@ -107,7 +107,7 @@ def fast_server(latency_s: float) -> Iterator[FastServer]:
         with _nginx(nginx, latency_s) as server:
             yield server
     else:
-        with _model_server(latency_s) as server:
+        with model_server(latency_s) as server:
             yield server
 
 
@@ -141,7 +141,8 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 @contextmanager
-def _model_server(latency_s: float) -> Iterator[FastServer]:
+def model_server(latency_s: float) -> Iterator[FastServer]:
+    """The tests' own, whose answers are what was asked for: also those of judges and with tools."""
     command = [sys.executable, str(MODEL_SERVER), "--latency", str(latency_s)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,12 @@ from fast_server import FastServer, cpu_s
 
 from cluster.caller_pool import CallerPool
 from cluster.named import Named
-from cluster.program import Done, Outcome
+from cluster.program import Done, Outcome, Program
 from pipelines.services import services
 from pipelines.settings import load
+
+Make = Callable[[int], Program[object]]
+"""The program of a number; each is another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +41,19 @@ class Spent:
 
 
 class Sender:
-    """Keeps programs of `calls` calls in flight, as persona pools and conversation writers do."""
+    """Keeps programs in flight, as persona pools and conversation writers do: of `calls` calls, or others."""
 
     def __init__(self, callers: Sequence[Named], pids: Sequence[int], calls: int) -> None:
-        self._pool, self._pids, self._calls = CallerPool(callers), pids, calls
+        self._pool, self._pids = CallerPool(callers), pids
+        self._asking: Make = partial(Asking, calls=calls)
         self._numbers = itertools.count()
 
-    async def keep(self, server: FastServer, in_flight: int, warm_s: float, seconds: float) -> Spent:
+    async def keep(
+        self, server: FastServer, in_flight: int, warm_s: float, seconds: float, make: Make | None = None
+    ) -> Spent:
         """So many programs at once; once they are warm, what the server answered counts."""
         until = time.perf_counter() + warm_s + seconds
-        loops = [asyncio.create_task(self._loop(until)) for _ in range(in_flight)]
+        loops = [asyncio.create_task(self._loop(until, make or self._asking)) for _ in range(in_flight)]
         await asyncio.sleep(warm_s)
         began = await self._now(server)
         await asyncio.sleep(max(0.0, until - time.perf_counter()))
@@ -59,9 +66,9 @@ class Sender:
         answered = await asyncio.to_thread(server.answered)
         return answered, time.perf_counter(), sum(map(cpu_s, self._pids)), time.process_time()
 
-    async def _loop(self, until: float) -> None:
+    async def _loop(self, until: float, make: Make) -> None:
         while time.perf_counter() < until:
-            outcome = await self._pool.run(Asking(next(self._numbers), self._calls))
+            outcome = await self._pool.run(make(next(self._numbers)))
             if not isinstance(outcome, Done):
                 raise RuntimeError(f"a program failed: {outcome}")
 
@@ -71,7 +78,7 @@ class Sender:
 
         async def one(number: int) -> Outcome:
             async with places:
-                return await self._pool.run(Asking(number, self._calls))
+                return await self._pool.run(self._asking(number))
 
         return await asyncio.gather(*map(one, range(programs)))
 

@@ -16,7 +16,9 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pyarrow.parquet as pq
@@ -44,7 +46,20 @@ def kind_of(process: psutil.Process, driver: int) -> str:
     return Path(process.cmdline()[0]).name if process.cmdline() else "?"
 
 
-def measure(count: int, base_url: str, texts: list[str]) -> dict[str, float]:
+def pss(process: psutil.Process) -> float:
+    """MB of the process now, its share of what it has in common with others."""
+    return float(process.memory_full_info().pss) / 2**20
+
+
+def measure(
+    count: int,
+    base_url: str,
+    texts: list[str],
+    size: Callable[[psutil.Process], float] = pss,
+    **sections: dict[str, Any],
+) -> dict[str, float]:
+    """The largest `size` of each kind of process in a run of so many conversations about these documents. `sections`
+    of the config take the place of those that stand here."""
     with tempfile.TemporaryDirectory() as folder:
         corpus, config = Path(folder, "corpus.jsonl"), Path(folder, "config.yaml")
         corpus.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
@@ -53,6 +68,7 @@ def measure(count: int, base_url: str, texts: list[str]) -> dict[str, float]:
             "documents": {"path": [str(corpus)]},
             "llm": {"endpoints": [{"base_url": base_url, "model": "m"}]},
             "conversations": {"count": count, "max_turns": 2},
+            **sections,
         }
         config.write_text(yaml.safe_dump(content))
         began = time.monotonic()
@@ -63,24 +79,34 @@ def measure(count: int, base_url: str, texts: list[str]) -> dict[str, float]:
         while run.poll() is None:
             for process in [psutil.Process(run.pid), *psutil.Process(run.pid).children(recursive=True)]:
                 try:
-                    kind, size = kind_of(process, run.pid), process.memory_full_info().pss / 2**20
-                except (psutil.NoSuchProcess, psutil.AccessDenied, IndexError):
+                    kind, found = kind_of(process, run.pid), size(process)
+                except (psutil.NoSuchProcess, psutil.AccessDenied, FileNotFoundError, ProcessLookupError, IndexError):
                     continue
-                peak[kind] = max(peak[kind], size)
+                peak[kind] = max(peak[kind], found)
             time.sleep(0.5)
         seconds = time.monotonic() - began
         rows = [
-            one
+            one.as_py()
             for path in Path(folder, "run", "conversations").glob("*.parquet")
-            for one in pq.read_table(path).to_pylist()
+            for one in pq.read_table(path, columns=["conversation_id"]).column(0)
         ]
-        ids = {row["conversation_id"] for row in rows}
+        ids = set(rows)
         personas = sum(pq.read_metadata(path).num_rows for path in Path(folder, "run", "personas").glob("*.parquet"))
         assert run.returncode == 0 and len(ids) == len(rows) == count, (run.returncode, len(ids), len(rows))
         print(
-            f"{count:,} documents: {personas:,} personas, {len(rows):,} conversations, {seconds:.0f} s", file=sys.stderr
+            f"{len(texts):,} documents: {personas:,} personas, {len(rows):,} conversations, {seconds:.0f} s",
+            file=sys.stderr,
         )
         return dict(peak)
+
+
+def table(heads: list[str], peaks: list[dict[str, float]]) -> None:
+    """Peaks beside one another, the largest kinds first."""
+    kinds = sorted({kind for peak in peaks for kind in peak}, key=lambda kind: -peaks[-1].get(kind, 0))
+    print(f"| process, peak MB (load {os.getloadavg()[0]:.1f}) | " + " | ".join(heads) + " |")
+    print("|---" + "|---:" * len(heads) + "|")
+    for kind in kinds:
+        print(f"| {kind} | " + " | ".join(f"{peak.get(kind, 0):.0f}" for peak in peaks) + " |")
 
 
 def main() -> None:
@@ -94,15 +120,7 @@ def main() -> None:
         peaks = [measure(count, base_url, paragraphs(count)) for count in counts]
     finally:
         server.terminate()
-    kinds = sorted({kind for peak in peaks for kind in peak}, key=lambda kind: -peaks[-1].get(kind, 0))
-    print(
-        f"| process, peak MB (load {os.getloadavg()[0]:.1f}) | "
-        + " | ".join(f"{count:,} documents" for count in counts)
-        + " |"
-    )
-    print("|---" + "|---:" * len(counts) + "|")
-    for kind in kinds:
-        print(f"| {kind} | " + " | ".join(f"{peak.get(kind, 0):.0f}" for peak in peaks) + " |")
+    table([f"{count:,} documents" for count in counts], peaks)
 
 
 if __name__ == "__main__":
