@@ -93,3 +93,11 @@ def test_each_message_of_a_persona_has_its_cosine_in_order():
     one, none, other = fits(spoken, vectors)
     assert none is None and one.consistency == [0.0]
     assert other.opening == pytest.approx(0.25, abs=1e-6)
+
+
+def test_a_dialogues_own_opening_of_an_earlier_attempt_is_no_others(tmp_path):
+    first, again, other = Desk(tmp_path).check(
+        (1, "How long does dough rest?"), (1, "How long must dough rest?"), (2, "How long must dough rest?")
+    )
+    assert first is None and again is None
+    assert other is not None and other.neighbour_id == f"{1:024x}"
