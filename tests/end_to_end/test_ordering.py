@@ -8,7 +8,7 @@ from jobs import KEY, rows, write_config, write_corpus
 ENV = {"POPULACE_TEST_KEY": KEY}
 ACTORS = 8  # of each kind
 DOCUMENTS, ROWS = 14, 130
-OWN = ("created_at", "usage")
+OWN = ("created_at", "usage", "opening_coherence", "consistency")  # cosines have last bits by what is embedded together
 
 
 @pytest.fixture
