@@ -184,6 +184,7 @@ def at_work(settings: Settings, console: Console, manifest: Manifest) -> Iterato
     folder = settings.folder
     prepare(folder / "journal", manifest.run_id)
     ledger = Ledger(folder / "metrics.json", priced=not settings.llm.unpriced(settings.named_models))
+    ledger.write()  # how the last session ended says nothing of this one
     ending = "interrupted"
     with ExitStack() as stack:
         with console.status("starting Ray and the models …") if console.is_terminal else nullcontext():
