@@ -32,6 +32,7 @@ _FLAT = 100_000
 _TEXTS_AT_ONCE = 1024
 _TRAINING_ROWS_PER_LIST = 64
 _LISTS_SEARCHED = 16
+_MOST_FOUND = 50
 
 
 class Retriever:
@@ -44,7 +45,7 @@ class Retriever:
         self._found = Gathered(self._search)
         self._tables: list[pa.Table] = []
         self._starts = np.zeros(0, np.int64)
-        self._index: faiss.Index | None = None
+        self._index: Any = None
 
     async def size(self) -> int:
         """Passages, once all are there. `Halt` where they cannot be written."""
@@ -98,7 +99,7 @@ class Retriever:
             writer.write_table(whole)
 
     def _indexed(self) -> Any:
-        faiss.omp_set_num_threads(1)
+        faiss.omp_set_num_threads(1)  # this thread's
         count = int(self._starts[-1])
         first = next(self._vectors())
         kind = "SQfp16" if count <= _FLAT else f"IVF{(lists := int(4 * count**0.5))},SQ8"
@@ -120,17 +121,17 @@ class Retriever:
 
     async def _search(self, queries: Sequence[str]) -> Sequence[NDArray[np.int64]]:
         vectors = await self._embedder.encode(list(queries))
-        assert self._index is not None
-        _, rows = await asyncio.to_thread(self._index.search, vectors, _MOST_FOUND)
-        return list(rows)
+        return list(await asyncio.to_thread(self._nearest, vectors))
+
+    def _nearest(self, vectors: NDArray[np.float32]) -> NDArray[np.int64]:
+        faiss.omp_set_num_threads(1)  # this thread's
+        rows: NDArray[np.int64] = self._index.search(vectors, _MOST_FOUND)[1]
+        return rows
 
     def _passage(self, row: int) -> Passage:
         at = int(np.searchsorted(self._starts, row, side="right")) - 1
         found = self._tables[at].slice(row - int(self._starts[at]), 1)
         return Passage(found.column("passage_id")[0].as_py(), found.column("text")[0].as_py())
-
-
-_MOST_FOUND = 50
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,8 +55,12 @@ def converse(settings: Settings, manifest: Manifest, services: Services, view: R
         measure_density(settings, manifest, services)
     view.begin("conversations", "conversations_done", made, asked)
     rule = dialogue_rule(settings, manner(settings, services), retriever(settings, manifest, services))
-    with Stopping(settings, manifest, time.monotonic()) as stopping:
-        made = _make(settings, manifest, services, view, _Making(rule, stopping))
+    try:
+        with Stopping(settings, manifest, time.monotonic()) as stopping:
+            made = _make(settings, manifest, services, view, _Making(rule, stopping))
+    except Halt:
+        measure_quality(settings.folder, manifest)
+        raise
     manifest.conversations.done = made >= asked
     measure_quality(settings.folder, manifest)
     manifest.save()
@@ -176,7 +180,8 @@ _PERSONA_FIELDS = [field.name for field in fields(Persona)]
 
 
 def read_pools(folder: Path, part: str) -> Iterator[Pool]:
-    """The documents of a persona part that have personas, in the order in which they stand there."""
+    """The documents of a persona part that have personas, or, where nobody has any, all; in the order in which they
+    stand there."""
     personas: dict[str, list[Persona]] = {}
     for row in pq.read_table(part_path(folder / "personas", part), columns=_PERSONA_FIELDS).to_pylist():
         created = row["created_at"].timestamp()

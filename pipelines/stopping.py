@@ -7,6 +7,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from actors.logic.document import digest
@@ -16,7 +18,7 @@ from cluster.parts import part_path
 from cluster.seen_set import SeenSet
 from pipelines.settings import Settings, Stop
 
-_COLUMNS = {"personas": "persona_id", "documents": "document_id"}
+_COLUMNS = {"personas": "persona_id", "documents": "document_ids"}
 _DONE = {"personas": "personas have spoken", "documents": "documents were talked about"}
 _TRIED = 100  # dialogues before a share of failures says anything
 
@@ -38,14 +40,21 @@ class Stopping:
         manifest.facts.pop("stopped", None)
 
     def __enter__(self) -> Self:
-        for name in self._manifest.conversations.parts:
-            self._count(name)
-        self._aims()
+        try:
+            for name in self._manifest.conversations.parts:
+                self._count(name)
+            self._aims()
+        except BaseException:
+            self._close()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._close()
+
+    def _close(self) -> None:
         for seen in self._seen.values():
             seen.close()
 
@@ -67,7 +76,8 @@ class Stopping:
     def _count(self, name: str) -> None:
         for what, seen in self._seen.items():
             column = pq.read_table(part_path(self._folder / "conversations", name), columns=[_COLUMNS[what]]).column(0)
-            ids = column.drop_null().unique().to_pylist()
+            listed = pc.list_flatten(column) if pa.types.is_list(column.type) else column
+            ids = listed.drop_null().unique().to_pylist()
             seen.add_new(np.array([digest(one) for one in ids], np.uint64))
 
     def _aims(self) -> None:

@@ -53,7 +53,7 @@ def show(job: Job, console: Console) -> None:
 def export(job: Job, console: Console) -> Exported:
     """Write the files. `UserError` where the run or the target cannot be used, `Halt` where the disk is full."""
     source = find(job.run_dir, candidates=job.format is Format.DPO, tools=job.format is Format.TOOLS)
-    exported = Exported(finished=source.manifest.conversations.done)
+    exported = Exported(finished=source.manifest.conversations.done or "stopped" in source.manifest.facts)
     with Output(job, source.manifest.run_id) as output:
         parts = track(
             batches(source),

@@ -431,7 +431,11 @@ def test_an_answer_in_which_a_model_says_what_it_is_is_asked_for_again():
     ):
         chat = Chat({"0/respondent/1": said})
         assert run(DIALOGUE, chat).turns[2].content.endswith("/0/respondent/2")
-    assert not speaks_of_itself("AI is used as a tool here, and a language model as well.")
+    for said in (
+        "AI is used as a tool here, and a language model as well.",
+        "As an AI researcher, as a model, you may.",
+    ):
+        assert not speaks_of_itself(said)
 
 
 def test_an_answer_that_is_the_question_with_a_word_more_is_a_repeat():

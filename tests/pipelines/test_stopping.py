@@ -26,8 +26,9 @@ def run(tmp_path):
 
 def part(settings, manifest, number, personas, failures=0):
     """Writes and names a part of these personas, each of a document of its own for every two."""
-    ids = {"persona_id": [f"p{one}" for one in personas], "document_id": [f"d{one // 2}" for one in personas]}
-    write_part(settings.folder / "conversations", f"0-a-{number}", pa.table(ids))
+    ids = {"persona_id": [f"p{one}" for one in personas], "document_ids": [[f"d{one // 2}"] for one in personas]}
+    schema = pa.schema([("persona_id", pa.string()), ("document_ids", pa.list_(pa.string()))])
+    write_part(settings.folder / "conversations", f"0-a-{number}", pa.table(ids, schema))
     counts = {"rows": len(personas), "failures": failures}
     manifest.conversations.parts[f"0-a-{number}"] = counts
     return f"0-a-{number}", counts

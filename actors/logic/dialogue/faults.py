@@ -26,7 +26,11 @@ _REFUSAL = re.compile(
 _LEAD_IN = re.compile(
     r"""^\W*(?:here(?:['’]s|\ is|\ are)|sure|certainly|of\ course|okay)\b[^\n]{0,160}:[*_]*\s*\n\s*""", re.I | re.X
 )
-_MODEL = re.compile(r"""\bas\ an?\ (?:ai\b|artificial\ intelligence|(?:large\ )?language\ model)""", re.I | re.X)
+_MODEL = re.compile(
+    r"""\bas\ an?\ (?:ai|artificial\ intelligence|(?:ai\ )?(?:large\ )?language\ model|ai\ (?:model|assistant|system))
+        (?:\s*[,;.]|\ i\b)""",
+    re.I | re.X,
+)
 _SHORT = 400  # characters; a longer answer that begins with an apology goes on to say something
 
 
