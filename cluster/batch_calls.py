@@ -6,11 +6,11 @@ A batch that outlived its process brings answers before anybody asks for them: t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from cluster.chat import ChatAnswer, ChatRequest
-from cluster.journal import JournalReader, Writer, call_key
+from cluster.chat import Bring, ChatAnswer, ChatRequest
+from cluster.journal import JournalReader, Writer, call_key, recall
 from cluster.meter import Tally
 
 
@@ -38,6 +38,10 @@ class Calls:
     async def kept(self, key: bytes) -> dict[str, object] | None:
         """The journal's record of a call."""
         return await self._reader.get(key)
+
+    async def recall(self, item: str, asked: Mapping[str, object], bring: Bring) -> Mapping[str, object]:
+        """As `ChatModel.recall`."""
+        return await recall(self._reader, self._writer, item, asked, bring)
 
     def get(self, key: bytes) -> Call | None:
         return self._calls.get(key)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -18,7 +18,7 @@ from cluster.batch_client import BatchClient
 from cluster.batch_folder import BatchFolder
 from cluster.batch_follower import Follower
 from cluster.batch_heap import Heaps
-from cluster.chat import ChatAnswer, ChatModel, ChatRequest
+from cluster.chat import Bring, ChatAnswer, ChatModel, ChatRequest
 from cluster.dialect import Dialect
 from cluster.errors import Halt
 from cluster.journal import JournalReader, Writer
@@ -150,6 +150,9 @@ class BatchChat:
             await self._spending.fill(sum(call.reserved for call in calls))
         for call in calls:
             self._spending.reserve(call.reserved)
+
+    async def recall(self, item: str, asked: Mapping[str, object], bring: Bring) -> Mapping[str, object]:
+        return await self._calls.recall(item, asked, bring)
 
     async def catch_up(self) -> None:
         await self._calls.catch_up()

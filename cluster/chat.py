@@ -122,10 +122,18 @@ class ChatAnswer:
         }
 
 
+Bring = Callable[[], Awaitable[Mapping[str, object]]]
+"""Gets what can be kept as JSON. What it raises is not kept."""
+
+
 class ChatModel(Protocol):
     """Answers requests. Raises `CallFailed` when the item is lost, `Halt` when the run cannot go on."""
 
     async def answer(self, request: ChatRequest) -> ChatAnswer: ...
+
+    async def recall(self, item: str, asked: Mapping[str, object], bring: Bring) -> Mapping[str, object]:
+        """What others than a model say to what is `asked` for an item. `bring` gets it, once: from then on it is what it
+        was, also for who comes again after a crash."""
 
     async def catch_up(self) -> None:
         """From now on find what other processes have paid for meanwhile; asked for after one of them died."""
@@ -147,6 +155,9 @@ class ScriptedChat:
         text = said if isinstance(said, str) else await said
         size = sum(len(words_of(message)) for message in request.messages)
         return ChatAnswer(text, self._model, usage=Usage(1, size // 4, len(text) // 4))
+
+    async def recall(self, item: str, asked: Mapping[str, object], bring: Bring) -> Mapping[str, object]:
+        return await bring()
 
     async def catch_up(self) -> None:
         return None

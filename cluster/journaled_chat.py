@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from cluster.chat import ChatAnswer, ChatModel, ChatRequest, Usage
+from cluster.chat import Bring, ChatAnswer, ChatModel, ChatRequest, Usage
 from cluster.errors import CallFailed, FailureKind, Halt
-from cluster.journal import JournalReader, Writer, call_key
+from cluster.journal import JournalReader, Writer, call_key, recall
 from cluster.tool_calls import told_calls
 
 if TYPE_CHECKING:
@@ -50,6 +51,13 @@ class JournaledChat:
                 raise
         self._tally.add(**answer.usage.counts())
         return answer
+
+    async def recall(self, item: str, asked: Mapping[str, object], bring: Bring) -> Mapping[str, object]:
+        try:
+            return await recall(self._reader, self._writer, item, asked, bring)
+        except Halt as halt:
+            await self._paid.stop(str(halt))
+            raise
 
     async def catch_up(self) -> None:
         async with self._catching_up:

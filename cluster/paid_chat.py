@@ -11,10 +11,10 @@ import logging
 import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from cluster.chat import ChatAnswer, ChatRequest
+from cluster.chat import Bring, ChatAnswer, ChatRequest
 from cluster.errors import CallFailed, Halt
 from cluster.lanes import Lane, Lanes, Out, Permit
 from cluster.retry import Action, Trouble, backoff_s, judge, may_be_paid
@@ -232,6 +232,10 @@ class PaidChat:
         self._tally.note("endpoint", f"{what}; waiting")
         if now - self._silent_since >= self._patience_s:
             self._gone = f"{what}: {trouble.message}; start the endpoint and run again"
+
+    async def recall(self, item: str, asked: Mapping[str, object], bring: Bring) -> Mapping[str, object]:
+        """Keeps nothing: that is for whoever has a journal."""
+        return await bring()
 
     async def catch_up(self) -> None:
         return None

@@ -1,4 +1,5 @@
-"""Every paid answer, kept before anyone parses it, and found again by the call that it answered.
+"""Every paid answer, kept before anyone parses it, and found again by the call that it answered; and beside them what
+functions and retrievers said (`recall`).
 
 Knows no model, prompt or price: a request is a mapping, an answer another. A journal lies in a local or shared folder
 (a `Path`) or at the URL of an object store. Used in this order: the driver calls `prepare`, once, under the run's lock;
@@ -33,6 +34,7 @@ from cluster.journal.identity import belongs_to_another, prepare
 from cluster.journal.index import Summary, index_segments
 from cluster.journal.places import open_writer, read_records, segments
 from cluster.journal.reader import JournalReader
+from cluster.journal.recall import recall
 from cluster.journal.record import Record, call_key
 from cluster.journal.store import Writer
 
@@ -49,5 +51,6 @@ __all__ = [
     "open_writer",
     "prepare",
     "read_records",
+    "recall",
     "segments",
 ]

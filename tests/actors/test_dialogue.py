@@ -42,6 +42,9 @@ class Chat:
         model = f"model of the {request.role}"
         return said if isinstance(said, ChatAnswer) else ChatAnswer(said, model, usage=Usage(1, 10, 5, 0.25))
 
+    async def recall(self, item, asked, bring):
+        return await bring()
+
     async def catch_up(self) -> None:
         return None
 

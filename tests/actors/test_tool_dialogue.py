@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pickle
 from dataclasses import replace
 
 import pytest
 
 from actors.logic.dialogue import Context, Conversation, Dialogue, DialogueRule, Scene, Turn
+from actors.logic.quality import Gate, QualityRule, Refusal, Selection, Why, select
 from actors.logic.retrieval import Passage
 from actors.logic.tools import ToolKit, why_invalid
 from actors.tool_functions import ToolFunctions
 from cluster.chat import ChatAnswer, ChatRequest, Role, ToolChoice, Usage
 from cluster.errors import CallFailed, FailureKind
+from cluster.program import Program
 from cluster.tool_calls import ToolCall
 
 SCENE = Scene("c" * 24, "doc", "p" * 24, "A baker in Paris who rises early", 1, "A text about ferries.")
@@ -65,6 +68,9 @@ class Chat:
         if isinstance(said, BaseException):
             raise said
         return said if isinstance(said, ChatAnswer) else ChatAnswer(said, "m", usage=Usage(1, 10, 5, 0.25))
+
+    async def recall(self, item, asked, bring):
+        return await bring()
 
     async def catch_up(self) -> None:
         return None
@@ -268,19 +274,73 @@ def test_an_answer_without_a_call_is_asked_for_again_with_one_required(said):
     assert choices == [ToolChoice.AUTO, ToolChoice.REQUIRED, ToolChoice.AUTO]
 
 
-def test_an_opening_that_brings_no_call_is_asked_for_once_more():
+def search(chat: Chat, gate: Gate | None = None, **rule: object) -> Selection:
+    """A search for a dialogue whose programs run elsewhere: what they bring or raise is told by its outcome alone."""
+
+    async def ask(program: Program[object]) -> object:
+        try:
+            return pickle.loads(pickle.dumps(await program.run(chat)))
+        except CallFailed as failed:
+            raise CallFailed(failed.kind, failed.message, failed.attempts) from None
+
+    return asyncio.run(select(Dialogue(SCENE, RULE), QualityRule(**rule), ask, gate))
+
+
+def refusing(*refused: str) -> tuple[Gate, list[str]]:
+    """A gate that refuses the openings which contain one of these words, and what it was asked."""
+    seen: list[str] = []
+
+    async def gate(scene: Scene, opening: str) -> Refusal | None:
+        seen.append(opening)
+        return Refusal(Why.OPENING, 0.97, "d" * 24) if any(word in opening for word in refused) else None
+
+    return gate, seen
+
+
+def test_an_opening_that_brings_no_call_is_made_anew_and_told_so():
     chat = Chat("One.", "Two.", "Three.", calls(), "At nine.")
-    conversation = run(chat)
+    found = search(chat)
     first, second = chat.of(Role.CORRESPONDENT)
-    assert first.messages == second.messages and first.item != second.item and first.seed != second.seed
-    assert conversation.turns[1].content == f"says {second.item}" and is_sound(conversation)
-    assert conversation.usage.calls == 7
+    assert f"says {first.item}" in second.messages[0]["content"] and first.seed != second.seed
+    assert found.kept.turns[1].content == f"says {second.item}" and is_sound(found.kept)
+    assert (found.kept.usage.calls, found.openings) == (7, 2)
+
+
+def test_an_opening_that_is_made_anew_passes_the_gate_of_the_first_one():
+    gate, seen = refusing("/opening2/")
+    chat = Chat("One.", "Two.", "Three.", calls(), "At nine.")
+    found = search(chat, gate)
+    assert [one.partition("/")[2] for one in seen] == [
+        "0/correspondent/1",
+        "opening2/0/correspondent/1",
+        "opening3/0/correspondent/1",
+    ]
+    assert found.kept.turns[1].content == seen[2] and is_sound(found.kept)
+    assert seen[1] in chat.of(Role.CORRESPONDENT)[2].messages[0]["content"], "it is told what was refused"
+    assert len({request.item for request in chat.asked}) == len(chat.asked)
+
+
+def test_a_dialogue_none_of_whose_new_openings_can_stand_is_refused_as_one_whose_first_cannot():
+    gate, seen = refusing("/opening")
+    found = search(Chat("No call."), gate)
+    [refused] = found.refused
+    assert (found.kept, found.why, refused.why, refused.neighbour_id) == (None, Why.OPENING, Why.OPENING, "d" * 24)
+    assert len(seen) == 4 and refused.turns == [Turn("user", seen[3])]
+
+
+def test_candidates_of_which_none_calls_a_tool_go_on_from_the_new_opening_together():
+    chat = Chat(*["No call."] * 6, calls(), "At nine.", calls(), "At ten.")
+    found = search(chat, candidates=2)
+    assert is_sound(found.kept) and len(chat.of(Role.CORRESPONDENT)) == 2
+    [other] = found.refused
+    assert other.turns[1] == found.kept.turns[1]
 
 
 def test_a_dialogue_without_a_call_fails_by_name():
     chat = Chat("I cannot know.")
-    fault = failure(chat)
-    assert (fault.kind, fault.message) == (FailureKind.MALFORMED, "the respondent called no tool")
+    with pytest.raises(CallFailed) as caught:
+        search(chat)
+    assert (caught.value.kind, caught.value.message) == (FailureKind.MALFORMED, "the respondent called no tool")
     assert len(chat.of(Role.CORRESPONDENT)) == 2 and len(chat.of(Role.RESPONDENT)) == 6
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from asking import QUESTION, SYSTEM
@@ -13,7 +13,7 @@ from actors.logic.quality import QualityRule, Quest
 from actors.logic.retrieval import OwnRetriever
 from actors.logic.tools import ToolKit
 from actors.tool_functions import ToolFunctions
-from cluster.chat import ChatAnswer, ChatModel, ChatRequest, Role
+from cluster.chat import Bring, ChatAnswer, ChatModel, ChatRequest, Role
 
 EXCHANGES = 3
 PERSONA = "A harbour master of a small island who keeps the timetable of two ferries and teaches sailing at weekends."
@@ -100,6 +100,9 @@ class Weighing:
         sent = [request.messages, request.schema or "", request.tools or ""]
         self.sizes.append(len(json.dumps(sent, ensure_ascii=False).encode()))
         return await self._chat.answer(request)
+
+    async def recall(self, item: str, asked: Mapping[str, object], bring: Bring) -> Mapping[str, object]:
+        return await self._chat.recall(item, asked, bring)
 
     async def catch_up(self) -> None:
         await self._chat.catch_up()

@@ -8,10 +8,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from actors.logic.dialogue.correspondent import Correspondent, SmallCorrespondent
-from actors.logic.dialogue.exchange import exchange
 from actors.logic.dialogue.looking_up import LookingUp
 from actors.logic.dialogue.played_tools import PROMPTS, Player
 from actors.logic.dialogue.respondent import Answers, Respondent, with_document, with_persona
@@ -52,14 +50,15 @@ class Dialogue:
         return await self._ask(voice, [], 0, "0")
 
     async def talk(self, voice: Voice, opening: Said) -> Conversation:
-        """The opening, and all that follows it. Raises as `say` does."""
+        """The opening, and all that follows it. Raises as `say` does, and `Uncalled` where the opening brings no call of a
+        tool."""
         answers = self._respondent()
         if not self.rule.is_answered:
             return Conversation([Turn("user", opening.text)], opening.model, "", opening.usage)
         turns, usage, context_ids = list[Turn](), Usage(), list[tuple[str, ...]]()
         for number in range(self.rule.max_turns):
-            ask = partial(self._ask, voice, heard(turns), number)
-            asked, reply = await exchange(voice, ask, answers, turns, str(number), None if number else opening)
+            asked = await self._ask(voice, heard(turns), number, str(number)) if number else opening
+            reply = await answers.answer(voice, [*turns, Turn("user", asked.text)], str(number))
             turns += [Turn("user", asked.text), *reply.turns]
             context_ids.append(reply.context_ids)
             usage += asked.usage + reply.usage

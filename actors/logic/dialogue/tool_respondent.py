@@ -17,6 +17,7 @@ from actors.logic.dialogue.respondent import REFUSES, Reply, Respondent
 from actors.logic.dialogue.speaking import TRIES, Voice, ask_once, fault_in
 from actors.logic.dialogue.turns import Turn, heard
 from actors.logic.tools import ToolKit, why_invalid
+from actors.logic.tools.kit import Results
 from actors.logic.tools.naming import named_in
 from cluster.chat import ChatAnswer, Message, ToolChoice, Usage
 from cluster.errors import CallFailed, FailureKind
@@ -133,7 +134,9 @@ class ToolRespondent:
         for what it said before still holds."""
         calls = turns[-1].tool_calls
         if functions := self.kit.functions:
-            contents = await asyncio.gather(*(functions.result(call) for call in calls))
+            contents = await asyncio.gather(
+                *(_told(voice, functions, call, f"{place}/tool/{number}") for number, call in enumerate(calls))
+            )
             told = [Turn("tool", said, tool_call_id=call.id) for call, said in zip(calls, contents, strict=True)]
             return _Results(told, Usage())
         results = _Results([], Usage())
@@ -142,6 +145,17 @@ class ToolRespondent:
             played = await self.player.play(voice, tool, call, [*turns, *results.turns], f"{place}/tool/{number}")
             results = results.and_then(call, played)
         return results
+
+
+async def _told(voice: Voice, functions: Results, call: ToolCall, step: str) -> str:
+    """What the function says, and said before where this dialogue is made again after a crash: all that the assistant
+    was paid for since rests on it."""
+
+    async def result() -> dict[str, object]:
+        return {"content": await functions.result(call)}
+
+    asked = {"function": call.name, "arguments": call.arguments}
+    return str((await voice.chat.recall(f"{voice.place}/{step}", asked, result))["content"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,8 @@ def _note(rating: Rating, names: tuple[str, ...]) -> str:
     return render(load("judge_notes"), reasons=reasons)[0]["content"]
 
 
-def with_other_opening(notes: Notes, refused: str) -> Notes:
-    """The same, and that this is not to be the opening again."""
-    again = render(load("opening_again"), opening=refused)[0]["content"]
+def with_other_opening(notes: Notes, refused: str, why: str = "again") -> Notes:
+    """The same, and that this is not to be the opening again; `why` names the template that says so."""
+    again = render(load(f"opening_{why}"), opening=refused)[0]["content"]
     told = "\n\n".join(filter(None, [notes.get(Role.CORRESPONDENT), again]))
     return {**notes, Role.CORRESPONDENT: told}

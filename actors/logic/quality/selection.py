@@ -16,10 +16,11 @@ from typing import Protocol, TypeVar
 
 from actors.logic.dialogue import Conversation, Dialogue, Scene, Turn
 from actors.logic.dialogue.speaking import TRIES, Said
+from actors.logic.dialogue.tool_respondent import Uncalled
 from actors.logic.quality.notes import Notes, notes_from, with_other_opening
 from actors.logic.quality.refusal import Refusal, Refused, Why
 from actors.logic.quality.rubric import Rating
-from actors.logic.quality.takes import Made, Opening, QualityRule, Take
+from actors.logic.quality.takes import Idle, Made, Opening, QualityRule, Take
 from cluster.chat import ChatModel, Usage
 from cluster.errors import CallFailed
 from cluster.program import Program
@@ -92,6 +93,7 @@ class _Search:
     made: list[Made] = field(default_factory=list)
     spent: Usage = field(default_factory=Usage)
     opening: Said | None = None
+    number: int = 1
     closed: Refused | None = None
     failure: CallFailed | None = None
     openings: int = 0
@@ -111,41 +113,56 @@ class _Search:
         return self._selection(attempt)
 
     async def _attempt(self, attempt: int, notes: Notes) -> list[Made]:
-        """Its candidates; none where no opening could stand. Raises `CallFailed` where none came to its end."""
+        """Its candidates; none where no opening could stand. An opening that brings no call of a tool is made anew,
+        once. Raises `CallFailed` where none came to its end."""
         if (opening := await self._open(attempt, notes)) is None:
             return []
+        try:
+            return await self._candidates(attempt, notes, opening)
+        except Uncalled:
+            told = with_other_opening(notes, opening.text, "uncalled")
+        if (opening := await self._open(attempt, told, self.number)) is None:
+            return []
+        return await self._candidates(attempt, notes, opening)
+
+    async def _candidates(self, attempt: int, notes: Notes, opening: Said) -> list[Made]:
         free = replace(opening, usage=Usage())  # it is paid for once
         takes = range(1, self.rule.candidates + 1)
         ended = await asyncio.gather(
-            *(self._take(Take(self.dialogue, self.rule, notes, free, attempt, one)) for one in takes)
+            *(self._take(Take(self.dialogue, self.rule, notes, free, attempt, self.number, one)) for one in takes)
         )
         found = [one for one in ended if isinstance(one, Made)]
+        idle = [one for one in ended if isinstance(one, Idle)]
+        self.spent = sum((one.usage for one in [*found, *idle]), self.spent)
+        if idle and not found:
+            self.opening = None  # nobody goes on from it
+            raise Uncalled(idle[0].attempts, Usage())
         if not found:
             raise next(one for one in ended if isinstance(one, CallFailed))
         self.made += found
-        self.spent = sum((one.usage for one in found), self.spent)
         return found
 
-    async def _take(self, take: Take) -> Made | CallFailed:
+    async def _take(self, take: Take) -> Made | Idle | CallFailed:
         try:
             return await self.ask(take)
         except CallFailed as failure:
             return failure
 
-    async def _open(self, attempt: int, notes: Notes) -> Said | None:
-        """An opening that can stand. A later attempt that finds none goes on from the one that there is."""
+    async def _open(self, attempt: int, notes: Notes, after: int = 0) -> Said | None:
+        """An opening that can stand, of a number above `after`. A later attempt that finds none goes on from the one
+        that there is."""
         tries = TRIES if self.gate and not self.opening else 1
-        for number in range(1, tries + 1):
+        for number in range(after + 1, after + tries + 1):
             said = await self.ask(Opening(self.dialogue, notes, attempt, number))
             self.spent += said.usage
             if said.model:  # else it is a template
                 self.openings, self.gave_away = self.openings + 1, self.gave_away + said.gave_away
             refusal = await self.gate(self.dialogue.scene, said.text) if self.gate else None
             if refusal is None:
-                self.opening = said
+                self.opening, self.number = said, number
                 break
             notes = with_other_opening(notes, said.text)
-            if number == tries and self.opening is None:
+            if number == after + tries and self.opening is None and not self.made:
                 turns = [Turn("user", said.text)]
                 self.closed = Refused(turns, refusal.why, attempt, None, refusal.score, refusal.neighbour_id)
         return self.opening

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from actors.logic.dialogue import Conversation, Dialogue
 from actors.logic.dialogue.speaking import Said
+from actors.logic.dialogue.tool_respondent import Uncalled
 from actors.logic.quality.judging import judge
 from actors.logic.quality.notes import Notes
 from actors.logic.quality.rubric import Rating
@@ -50,23 +51,28 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """The program of what follows an opening, and of its judging. A judge that fails loses no dialogue."""
+    """The program of what follows the opening of this `number`, and of its judging. A judge that fails loses no
+    dialogue."""
 
     dialogue: Dialogue
     rule: QualityRule
     notes: Notes
     opening: Said
     attempt: int
+    number: int
     candidate: int
 
     @property
     def item_id(self) -> str:
         return self.dialogue.item_id
 
-    async def run(self, chat: ChatModel) -> Made:
-        place = _place(attempt=self.attempt, candidate=self.candidate)
+    async def run(self, chat: ChatModel) -> Made | Idle:
+        place = _place(attempt=self.attempt, opening=self.number, candidate=self.candidate)
         voice = self.dialogue.voice(chat, *place, notes=self.notes)
-        made = await self.dialogue.talk(voice, self.opening)
+        try:
+            made = await self.dialogue.talk(voice, self.opening)
+        except Uncalled as failure:
+            return Idle(failure.attempts, failure.usage)
         if not self.rule.judged:
             return Made(made, self.attempt)
         try:
@@ -74,6 +80,14 @@ class Take:
         except CallFailed as failure:
             return Made(made, self.attempt, failure=failure)
         return Made(made, self.attempt, rating)
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """A take whose opening brought no call of a tool, though there were so many `attempts`."""
+
+    attempts: int
+    usage: Usage
 
 
 @dataclass(frozen=True, slots=True)
