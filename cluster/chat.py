@@ -132,8 +132,8 @@ class ChatModel(Protocol):
     async def answer(self, request: ChatRequest) -> ChatAnswer: ...
 
     async def recall(self, item: str, asked: Mapping[str, object], bring: Bring) -> Mapping[str, object]:
-        """What others than a model say to what is `asked` for an item. `bring` gets it, once: from then on it is what it
-        was, also for who comes again after a crash."""
+        """What others than a model say to what is `asked` for an item. `bring` gets it, once: from then on it is what
+        it was, also for who comes again after a crash."""
 
     async def catch_up(self) -> None:
         """From now on find what other processes have paid for meanwhile; asked for after one of them died."""
