@@ -17,6 +17,8 @@ from pipelines.export.output import Output
 from pipelines.export.push import push, token
 from pipelines.export.reading import ROWS, batches, find
 
+_ALONE = ROWS // 2  # rows from which on a piece is converted by itself: putting pieces together copies them
+
 
 @dataclass(slots=True)
 class Exported:
@@ -93,6 +95,9 @@ def _gathered(pieces: Iterable[tuple[str, Batch]]) -> Iterator[tuple[str, Batch]
     """The pieces of each split put together to batches of a size that is worth a conversion."""
     held: dict[str, list[Batch]] = {}
     for split, piece in pieces:
+        if len(piece.conversations) >= _ALONE:
+            yield split, piece
+            continue
         ours = held.setdefault(split, [])
         ours.append(piece)
         if sum(len(one.conversations) for one in ours) >= ROWS:

@@ -17,7 +17,7 @@ from cluster.errors import UserError
 from cluster.manifest import Manifest, load
 from cluster.parts import part_path
 
-ROWS = 500  # in a conversion: few enough for a processor's cache
+ROWS = 1000  # in a conversion: few enough for a processor's cache
 REJECTED = "rejected_conversations"
 _CALLED = "messages.list.element.tool_calls.list.element.function.name"
 
@@ -90,9 +90,9 @@ def _paired(
             while read < until:
                 held.append(next(pieces))
                 read += len(held[-1])
-            together = pa.concat_batches(held) if held else _none(rows)
+            together = held[0] if len(held) == 1 else pa.concat_batches(held) if held else _none(rows)
             yield Batch(rows, source.tools, together.slice(0, until - taken))
-            held, taken = [together.slice(until - taken)], until
+            held, taken = [together.slice(until - taken)] if read > until else [], until
 
 
 def _places(refused: pa.Array, accepted: pa.Array) -> NDArray[np.int64]:

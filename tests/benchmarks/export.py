@@ -2,8 +2,9 @@
 
     python tests/benchmarks/export.py [ROWS …]      default: 10000 1000000
 
-The rows are dialogues of three exchanges about a document, about 1 kB of text in seven messages, in parts of 500 as a
-run writes them; for `dpo` every row has a refused candidate. Each export is a process of its own, split in three.
+The rows are dialogues of three exchanges about a document, about 1 kB of text in seven messages, in parts of 500 that
+are put together as those of a run are; for `dpo` every row has a refused candidate. Each export is a process of its
+own, split in three.
 `--tools` gives every row a call of a tool instead, with its result, and measures `tools` and `sharegpt`.
 """
 
@@ -16,6 +17,13 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import pyarrow as pa
+
+from actors.logic import tables
+from cluster.manifest import Manifest
+from cluster.parts import part_path, write_part
+from pipelines.merging import MOST_ROWS, merge, put_together
 
 HERE = Path(__file__).resolve().parent
 PART = 500
@@ -37,12 +45,6 @@ print(json.dumps([done.rows.total(), done.left_out, spent, before, status("VmHWM
 
 def fill(folder: Path, count: int, tools: bool) -> None:
     """A run with so many conversations, ten a document. Texts repeat after 20 parts, ids never."""
-    import pyarrow as pa
-
-    from actors.logic import tables
-    from cluster.manifest import Manifest
-    from cluster.parts import write_part
-
     rng, manifest = random.Random(0), Manifest(folder / "manifest.json", "benchmark", {"seed": 0})
     rows = [[row(rng, tools) for _ in range(PART)] for _ in range(min(20, -(-count // PART)))]
     accepted = [pa.Table.from_pylist(part, tables.CONVERSATIONS) for part in rows]
@@ -60,7 +62,21 @@ def fill(folder: Path, count: int, tools: bool) -> None:
                 part = part.set_column(part.schema.get_field_index("document_ids"), "document_ids", about)
             write_part(folder / name, f"{start:09}", part)
         manifest.conversations.parts[f"{start:09}"] = {"rows": len(places), "failures": 0}
+    together(folder, manifest)
     manifest.save()
+
+
+def together(folder: Path, manifest: Manifest) -> None:
+    """The parts put together, as when a round of the run is over."""
+    names, parts = sorted(manifest.conversations.parts), manifest.conversations.parts
+    for number, at in enumerate(range(0, len(names), MOST_ROWS // PART)):
+        group, target = names[at : at + MOST_ROWS // PART], f"0-{number:05d}"
+        merge(folder, group, target)
+        parts = put_together(parts, group, target)
+        for name in group:
+            for kind in ("conversations", "rejected_conversations"):
+                part_path(folder / kind, name).unlink()
+    manifest.conversations.parts = parts
 
 
 def row(rng: random.Random, tools: bool) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -105,7 +105,20 @@ def _separators(offsets: NDArray[np.int64], separator: str) -> pa.Array:
 
 def joined(*parts: pa.Array | str) -> pa.StringArray:
     """Texts put together row by row; null where one is."""
-    return pc.binary_join_element_wise(*parts, "")
+    return pc.binary_join_element_wise(*_fused(parts), "")
+
+
+def _fused(parts: Iterable[pa.Array | str]) -> Iterator[pa.Array | str]:
+    """The parts with texts that are the same in all rows put together where they are neighbours."""
+    same = ""
+    for part in parts:
+        if isinstance(part, str):
+            same += part
+            continue
+        yield from filter(None, [same])
+        yield part
+        same = ""
+    yield from filter(None, [same])
 
 
 def strings(offsets: NDArray[np.int64], data: bytes | pa.Buffer) -> pa.StringArray:

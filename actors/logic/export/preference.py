@@ -48,13 +48,12 @@ def _paired(chosen: pa.RecordBatch, rejected: pa.RecordBatch, tools: bool, left_
     left_out += Counter({reason: int(mask.sum()) for reason, mask in wrong.items() if mask.any()})
     fine = (prompts > 0) & ~same
     chosen, rejected, prompts = only(chosen, fine), only(rejected, fine), prompts[fine]
-    head, good = _cut(chosen.column("messages"), prompts, tools)
-    _, bad = _cut(rejected.column("messages"), prompts, tools)
+    ours, theirs = chosen.column("messages"), rejected.column("messages")
     columns = {
         "conversation_id": chosen.column("conversation_id"),
-        "prompt": head,
-        "chosen": good,
-        "rejected": bad,
+        "prompt": _part(ours, np.zeros_like(prompts), prompts, tools),
+        "chosen": _part(ours, prompts, np.diff(offsets_of(ours)), tools),
+        "rejected": _part(theirs, prompts, np.diff(offsets_of(theirs)), tools),
         "score_chosen": pc.struct_field(chosen.column("scores"), "overall"),
         "score_rejected": pc.struct_field(rejected.column("scores"), "overall"),
     }
@@ -68,18 +67,23 @@ def _prompts(chosen: pa.ListArray, rejected: pa.ListArray, tools: bool) -> tuple
     lengths = np.minimum(np.diff(ours), np.diff(theirs))
     rows = np.repeat(np.arange(len(lengths)), lengths)
     within = np.arange(len(rows)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    left, right = pa.array(ours[rows] + within), pa.array(theirs[rows] + within)
+    left, right = ours[rows] + within, theirs[rows] + within
     equal = np.ones(len(rows), bool)
     for mine, other in zip(_told(chosen, tools), _told(rejected, tools), strict=True):
-        equal &= mask_of(pc.equal(mine.take(left), other.take(right)))
+        equal &= mask_of(pc.equal(_at(mine, left), _at(other, right)))
     shared = lengths.copy()
     differing, at = np.unique(rows[~equal], return_index=True)
     shared[differing] = within[~equal][at]
-    asks = letters_of(chosen.flatten())[left.to_numpy()] == ord("u")
+    asks = letters_of(chosen.flatten())[left] == ord("u")
     asked = np.flatnonzero(asks & (within < shared[rows]))
     prompts = np.zeros(len(lengths), np.int64)
     np.maximum.at(prompts, rows[asked], within[asked] + 1)
     return prompts, (shared == np.diff(ours)) & (shared == np.diff(theirs))
+
+
+def _at(texts: pa.StringArray, places: NDArray[np.int64]) -> pa.StringArray:
+    """The texts at these places, which are in order; not copied where these are all of them."""
+    return texts if len(places) == len(texts) else texts.take(pa.array(places))
 
 
 def _told(lists: pa.ListArray, tools: bool) -> list[pa.StringArray]:
@@ -88,15 +92,10 @@ def _told(lists: pa.ListArray, tools: bool) -> list[pa.StringArray]:
     return [json_text(said)] if tools else [said.field("role"), pc.fill_null(said.field("content"), "")]
 
 
-def _cut(lists: pa.ListArray, heads: NDArray[np.int64], tools: bool) -> tuple[pa.ListArray, pa.ListArray]:
-    """The first `heads` messages of each row, and the rest."""
-    offsets = offsets_of(lists)
-    lengths = np.diff(offsets)
+def _part(lists: pa.ListArray, begins: NDArray[np.int64], ends: NDArray[np.int64], tools: bool) -> pa.ListArray:
+    """The messages from `begins` up to `ends` of each row."""
+    lengths, offsets = ends - begins, offsets_of(lists)
+    places = np.arange(lengths.sum()) + np.repeat(offsets[:-1] + begins - np.cumsum(lengths) + lengths, lengths)
     values = templated(lists) if tools else plain(lists.flatten())
-    first = np.arange(len(values)) < np.repeat(offsets[:-1] + heads, lengths)
-    return _taken(values, first, heads, tools), _taken(values, ~first, lengths - heads, tools)
-
-
-def _taken(values: pa.Array, mask: NDArray[np.bool_], lengths: NDArray[np.int64], tools: bool) -> pa.ListArray:
-    found = values.filter(pa.array(mask))
+    found = values.take(pa.array(places))
     return listed(np.concatenate(([0], np.cumsum(lengths))), as_json(found) if tools else found)
