@@ -50,8 +50,8 @@ class Dialogue:
         return await self._ask(voice, [], 0, "0")
 
     async def talk(self, voice: Voice, opening: Said) -> Conversation:
-        """The opening, and all that follows it. Raises as `say` does, and `Uncalled` where the opening brings no call of
-        a tool."""
+        """The opening, and all that follows it. Raises as `say` does, and `Uncalled` where that opening brings
+        no call of a tool."""
         answers = self._respondent()
         if not self.rule.is_answered:
             return Conversation([Turn("user", opening.text)], opening.model, "", opening.usage)

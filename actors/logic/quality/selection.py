@@ -133,7 +133,7 @@ class _Search:
         )
         found = [one for one in ended if isinstance(one, Made)]
         idle = [one for one in ended if isinstance(one, Idle)]
-        self.spent = sum((one.usage for one in [*found, *idle]), self.spent)
+        self.spent = sum((one.usage for one in found), sum((one.usage for one in idle), self.spent))
         if idle and not found:
             self.opening = None  # nobody goes on from it
             raise Uncalled(idle[0].attempts, Usage())
