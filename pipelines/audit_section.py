@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pipelines.quoting import quote
@@ -45,20 +45,26 @@ def audit_section(audit: Told | None) -> str:
     """Markdown; empty where there was no audit."""
     if not audit or not audit.get("attributes"):
         return ""
-    parts = ["## Who the personas are", _opening(audit), _table(audit)]
-    for title, lines in (
-        ("Beside the reference", list(_beside(audit))),
-        ("What hangs together", list(_associations(audit))),
-        ("Stereotypes", list(_stereotypes(audit))),
-        ("How sure this is", list(_sureness(audit))),
-        ("What it cannot see", list(_cannot_see(audit))),
-    ):
-        if lines:
-            parts += [f"### {title}", "\n".join(f"- {line}" for line in lines)]
+    parts = ["## Who the personas are", audit_opening(audit), _table(audit)]
+    for title, lines in audit_findings(audit, quote):
+        parts += [f"### {title}", "\n".join(f"- {line}" for line in lines)]
     return "\n" + "\n\n".join(parts) + "\n"
 
 
-def _opening(audit: Told) -> str:
+def audit_findings(audit: Told, say: Callable[[str], str]) -> list[tuple[str, list[str]]]:
+    """Titles, each with its sentences; texts of personas as `say` puts them."""
+    found = [
+        ("Beside the reference", list(_beside(audit))),
+        ("What hangs together", list(_associations(audit))),
+        ("Stereotypes", list(_stereotypes(audit, say))),
+        ("How sure this is", list(_sureness(audit))),
+        ("What it cannot see", list(_cannot_see(audit))),
+    ]
+    return [(title, lines) for title, lines in found if lines]
+
+
+def audit_opening(audit: Told) -> str:
+    """What the shares are of."""
     of = f" (a fixed sample of {audit['personas']:,})" if audit["read"] < audit["personas"] else ""
     return (
         f"As {audit['read']:,} descriptions{of} say it themselves, by a lexicon. Shares are of those of whom it is "
@@ -110,9 +116,9 @@ def _associations(audit: Told) -> Iterator[str]:
         yield f"{unsure} of {compared} pairs of attributes that were compared hang together no more than by chance."
 
 
-def _stereotypes(audit: Told) -> Iterator[str]:
+def _stereotypes(audit: Told, say: Callable[[str], str]) -> Iterator[str]:
     for one in audit["stereotypes"][:_FINDINGS]:
-        examples = " · ".join(f"“{quote(shown['text'])}”" for shown in one["examples"])
+        examples = " · ".join(f"“{say(shown['text'])}”" for shown in one["examples"])
         yield (
             _goes(one)
             + f" ({one['count']:,} personas, {one['expected']:,.0f} if nothing hung together)"

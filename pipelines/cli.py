@@ -128,6 +128,15 @@ def status(
 
 
 @app.command()
+def report(run_dir: RunDir) -> None:
+    """The report and the dataset card again, as far as the run is made. Works beside a running job."""
+    with _errors(f"populace report {run_dir}"):
+        from pipelines.outputs import write_again
+
+        write_again(run_dir, _console())
+
+
+@app.command()
 def export(
     run_dir: RunDir,
     format_: Annotated[
@@ -193,13 +202,13 @@ def bios(config: Config, set_: Sets = None, fresh: Fresh = False, yes: Yes = Fal
     """A simulation's people: description → random variables → traits → bios or backstories."""
     with _errors(f"populace bios {config}"):
         from pipelines.bios import bios
-        from pipelines.bios.card import write_card
         from pipelines.closing import show
+        from pipelines.outputs import written_at_the_end
 
         settings, console = _load(config, set_), _console()
         _confirm(settings, fresh, yes)
-        manifest = bios(settings, console, "populace bios", fresh)
-        write_card(settings, manifest)
+        with written_at_the_end(settings, console):
+            bios(settings, console, "populace bios", fresh)
         show(console, settings.folder, settings.run_dir)
 
 
@@ -210,14 +219,14 @@ def _load(config: Path, overrides: list[str] | None) -> Settings:
 
 
 def _run(settings: Settings, command: str, stages: Stages | None, fresh: bool, yes: bool) -> None:
-    from pipelines.card import write_card
     from pipelines.closing import show
+    from pipelines.outputs import written_at_the_end
     from pipelines.run import run
 
     console = _console()
     _confirm(settings, fresh, yes)
-    manifest = run(settings, console, command, stages, fresh)
-    write_card(settings, manifest)
+    with written_at_the_end(settings, console):
+        run(settings, console, command, stages, fresh)
     show(console, settings.folder, settings.run_dir)
 
 

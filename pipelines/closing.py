@@ -62,6 +62,7 @@ def show(console: Console, folder: Path, run_dir: str) -> None:
         ("rejected_conversations/", "candidates and dialogues refused, with scores and reasons"),
         ("failures/", "what was given up, and why"),
         ("README.md", "the dataset card"),
+        ("report.html", "the report: a page to open in a browser"),
     ):
         if (folder / name).exists():
             files.add_row(Text(f"{run_dir}/{name}"), Text(what, style="dim"))

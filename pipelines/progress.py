@@ -20,6 +20,7 @@ from rich.text import Text
 
 from cluster.errors import Halt
 from cluster.files import write_atomically
+from pipelines.history import HISTORY, History
 
 _POLL_S = 0.5
 _WRITE_S = 2.0
@@ -37,6 +38,7 @@ class Ledger:
         self._before = Counter({name: before.get(name) or 0 for name in (*SPENT, "seconds")})
         self._epochs: dict[str, dict[str, float]] = {}
         self._began = time.monotonic()
+        self._history = History(path.with_name(HISTORY))
 
     def take(self, epoch: str, totals: dict[str, float]) -> None:
         self._epochs[epoch] = totals
@@ -63,6 +65,15 @@ class Ledger:
         content |= {"updated_at": round(time.time(), 1), **facts}
         write_atomically(self._path, json.dumps(content, indent=1))
         return content
+
+    def remember(self, stage: str) -> None:
+        """A point of the series of how the run goes over time, unless the last one is too near."""
+        spent = self._before + self.session
+        seconds = self._before["seconds"] + time.monotonic() - self._began
+        self._history.see(seconds, time.time(), stage, {name: spent[name] for name in SPENT}, self.session)
+
+    def write_history(self) -> None:
+        self._history.write()
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -113,8 +124,10 @@ class RunView:
         self._stop.set()
         self._thread.join(timeout=10)
         self._poll()
+        self._ledger.remember(self._stage)
         self._refresh()
         self._bars.stop()
+        self._ledger.write_history()
 
     def begin(self, stage: str, counter: str, done: int, total: int | None) -> None:
         """A stage whose progress is `done` plus what the meter counts under `counter` from now on."""
@@ -148,6 +161,13 @@ class RunView:
             if now - said >= _LINE_S:
                 said = now
                 self._say()
+                self._write_history()
+
+    def _write_history(self) -> None:
+        try:
+            self._ledger.write_history()
+        except Halt as halt:
+            self._fault = halt
 
     def _write(self) -> None:
         try:
@@ -163,6 +183,7 @@ class RunView:
         except (RayError, TimeoutError):
             return
         self._ledger.take(epoch, totals)
+        self._ledger.remember(self._stage)
 
     def _done(self) -> float:
         return self._base + (self._ledger.session - self._at_stage)[self._counter]

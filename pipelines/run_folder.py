@@ -18,7 +18,7 @@ from cluster.files import RunLock
 from cluster.journal import belongs_to_another
 from cluster.manifest import Manifest, load
 from cluster.parts import sweep
-from pipelines.settings import Settings
+from pipelines.settings import Settings, kept_config
 from pipelines.talk_tools import is_file
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,8 @@ _OWN = (
     "retrieval/part-*.arrow",
     "metrics.json",
     "budget.json",
+    "history.json",
+    "report.html",
     "README.md",
     "ray.log",
     "manifest.json",
@@ -61,6 +63,7 @@ def open_run(settings: Settings, command: str, fresh: bool = False) -> Iterator[
             clear(folder)
         manifest = load(folder / "manifest.json") or _new(settings, folder)
         _check(settings, manifest)
+        manifest.facts["config"] = kept_config(settings)
         sweep_strays(folder, manifest)
         manifest.save()
         yield manifest

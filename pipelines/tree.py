@@ -16,8 +16,9 @@ from rich.tree import Tree
 
 from actors.logic.sampling import derived_rng
 from cluster.errors import UserError
-from cluster.manifest import Manifest, load
+from cluster.manifest import Manifest
 from cluster.parts import part_path
+from pipelines.run_reading import find_run
 
 _SHOWN = 3  # documents where none is named
 _COLUMNS = ["persona_id", "parent_id", "depth", "relation", "text"]
@@ -26,9 +27,7 @@ _COLUMNS = ["persona_id", "parent_id", "depth", "relation", "text"]
 def show(run_dir: Path, console: Console, document_id: str | None = None) -> None:
     """The tree of a document, or of the first few in an order that the run's seed chooses. `UserError` where `run_dir`
     is no run, or has no personas of the document."""
-    manifest = load(run_dir / "manifest.json") if run_dir.is_dir() else None
-    if manifest is None:
-        raise UserError(f"{run_dir} is no run: it has no manifest.json")
+    manifest = find_run(run_dir).manifest
     found = _one(run_dir, manifest, document_id) if document_id else _some(run_dir, manifest)
     for part, document in found:
         console.print(_tree(run_dir, part, document, console.width))

@@ -3,6 +3,7 @@
 from pipelines.settings.audit import Audit
 from pipelines.settings.bios import SAMPLES, Bios
 from pipelines.settings.dedup import Dedup
+from pipelines.settings.kept import kept_config, settings_of
 from pipelines.settings.llm import EMBEDDED, Asked, EndpointSettings, Llm
 from pipelines.settings.loading import load, parse
 from pipelines.settings.quality import Quality, quality_rule
@@ -24,7 +25,9 @@ __all__ = [
     "Settings",
     "Stop",
     "document_characters",
+    "kept_config",
     "load",
     "parse",
     "quality_rule",
+    "settings_of",
 ]

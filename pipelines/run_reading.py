@@ -1,0 +1,54 @@
+"""What may be looked at of a run: its manifest, its counts and its state. Reads its folder alone, so that it works
+beside a running job and after a killed one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cluster.errors import UserError
+from cluster.files import is_held
+from cluster.manifest import Manifest, load
+from pipelines.closing import metrics
+from pipelines.run import totals
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRun:
+    """A run folder as it is now. `counts` are those of `metrics.json`, with the totals of the manifest over them."""
+
+    folder: Path
+    manifest: Manifest
+    counts: dict[str, Any]
+    is_running: bool
+
+    @property
+    def state(self) -> str:
+        """In a few words: running, finished, or how the last session ended."""
+        talks, bios = self.manifest.conversations, self.manifest.bios
+        if self.is_running:
+            stage = self.counts.get("stage") or "starting"
+            return f"running, {stage} {self.counts.get(stage, 0):,.0f}"
+        if talks.done or (bios.done and not self.manifest.personas.parts):
+            return "finished"
+        if self.manifest.personas.done and not self.manifest.laps:
+            return "personas finished"
+        return str(self.counts.get("ending") or "killed; run it again to go on")
+
+
+def find_run(run_dir: Path) -> FoundRun:
+    """The run in a folder. `UserError` where it is none, or of another version."""
+    try:
+        manifest = load(run_dir / "manifest.json") if run_dir.is_dir() else None
+    except OSError as error:
+        raise UserError(f"{run_dir} cannot be read: {error.strerror}") from None
+    if manifest is None:
+        raise UserError(f"{run_dir} is no run: {_what_it_is(run_dir)}")
+    return FoundRun(run_dir, manifest, metrics(run_dir) | totals(manifest), is_held(run_dir))
+
+
+def _what_it_is(run_dir: Path) -> str:
+    if not run_dir.exists():
+        return "there is no such folder"
+    return "it has no manifest.json" if run_dir.is_dir() else "it is a file"
