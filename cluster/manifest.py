@@ -31,11 +31,13 @@ class Stage:
 
 @dataclass(slots=True)
 class Lap:
-    """One pass for `rows` conversations or bios; a later lap makes up for what failed or was added (of bios: added)."""
+    """One pass for `rows` conversations or bios; a later lap makes up for what failed or was added (of bios: added).
+    `merged` names those of its parts that were put together before it was done."""
 
     rows: int
     unit_rows: int
     done: bool = False
+    merged: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -29,10 +30,11 @@ from pipelines.batching import batches_dialogues, in_flight
 from pipelines.coverage import density_folders, measure_density, with_densities
 from pipelines.dues import lap_dues
 from pipelines.manner import manner
-from pipelines.merging import merge_laps
+from pipelines.merging import merge_lap, merge_laps
 from pipelines.progress import RunView
 from pipelines.quality import measure_quality, shortfall
 from pipelines.retrieval import retriever
+from pipelines.run_folder import sweep_strays
 from pipelines.services import Services
 from pipelines.settings import Settings, quality_rule
 from pipelines.stopping import Stopping
@@ -59,7 +61,8 @@ def converse(settings: Settings, manifest: Manifest, services: Services, view: R
         with Stopping(settings, manifest, time.monotonic()) as stopping:
             made = _make(settings, manifest, services, view, _Making(rule, stopping))
     except Halt:
-        measure_quality(settings.folder, manifest)
+        with suppress(Halt):  # what ends the session is told, and not that the disk is full
+            _end_early(settings.folder, manifest)
         raise
     manifest.conversations.done = made >= asked
     measure_quality(settings.folder, manifest)
@@ -68,6 +71,15 @@ def converse(settings: Settings, manifest: Manifest, services: Services, view: R
     view.end(made, asked)
     if made < asked:
         raise Halt(shortfall(settings, manifest))
+
+
+def _end_early(folder: Path, manifest: Manifest) -> None:
+    """What a session leaves that ends within a lap: no part that does not count, few parts, and what they are like."""
+    manifest.save()
+    sweep_strays(folder, manifest)
+    if manifest.laps:
+        merge_lap(folder, manifest, len(manifest.laps) - 1)
+    measure_quality(folder, manifest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +122,20 @@ def _run_lap(settings: Settings, manifest: Manifest, services: Services, view: R
         raise Halt("no document has a persona, so nobody can speak; see failures/ for why")
     kind = "personas" if settings.conversations.needs_personas else "documents"
     dues, shares = lap_dues(settings.folder, parts, [one.rows for one in manifest.laps], settings.seed, kind)
-    owed = [unit for unit in units(shares, dues, lap.unit_rows) if unit.name not in manifest.conversations.parts]
-    if owed:
-        for part in _stream(owed, settings, services, making.rule):
+    made = {*manifest.conversations.parts, *lap.merged}
+    if owed := [unit for unit in units(shares, dues, lap.unit_rows) if unit.name not in made]:
+        _run_units(owed, settings, manifest, services, view, making)
+    lap.done = True
+    manifest.save()
+    merge_laps(settings.folder, manifest)
+
+
+def _run_units(
+    owed: list[Unit], settings: Settings, manifest: Manifest, services: Services, view: RunView, making: _Making
+) -> None:
+    """Their parts into the manifest, as they are written. Who leaves early leaves nobody at work."""
+    with closing(_stream(owed, settings, services, making.rule)) as stream:
+        for part in stream:
             if part["halted"]:
                 manifest.save()
                 raise Halt(part["halted"])
@@ -128,12 +151,11 @@ def _run_lap(settings: Settings, manifest: Manifest, services: Services, view: R
             except Halt:
                 if manifest.conversations.total("rows") < settings.conversations.count:
                     raise
-    lap.done = True
-    manifest.save()
-    merge_laps(settings.folder, manifest)
 
 
-def _stream(owed: list[Unit], settings: Settings, services: Services, rule: DialogueRule) -> Iterator[dict[str, Any]]:
+def _stream(
+    owed: list[Unit], settings: Settings, services: Services, rule: DialogueRule
+) -> Generator[dict[str, Any], None, None]:
     """A summary for each unit as its part is written. Stopping early cancels what is under way."""
     densities = density_folders(settings)
     expand = partial(_expand, folder=settings.folder, rule=scene_rule(settings), densities=densities)

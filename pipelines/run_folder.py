@@ -15,6 +15,7 @@ from typing import Any
 from actors.logic.dialogue import Context
 from cluster.errors import UserError
 from cluster.files import RunLock
+from cluster.folder_swap import remove_successor, settle
 from cluster.journal import belongs_to_another
 from cluster.manifest import Manifest, load
 from cluster.parts import sweep
@@ -64,6 +65,8 @@ def open_run(settings: Settings, command: str, fresh: bool = False) -> Iterator[
         manifest = load(folder / "manifest.json") or _new(settings, folder)
         _check(settings, manifest)
         manifest.facts["config"] = kept_config(settings)
+        for name in (*TALK_FOLDERS, "failures"):
+            settle(folder / name, manifest.conversations.parts)
         sweep_strays(folder, manifest)
         manifest.save()
         yield manifest
@@ -71,6 +74,8 @@ def open_run(settings: Settings, command: str, fresh: bool = False) -> Iterator[
 
 def clear(folder: Path) -> None:
     """Remove what a run wrote, and nothing else that lies in its folder; a journal of another run stays."""
+    for name in (*TALK_FOLDERS, "failures"):
+        remove_successor(folder / name)
     for name in (*PERSONA_FOLDERS, *TALK_FOLDERS, "bios", "failures"):
         sweep(folder / name, ())
     if (folder / "manifest.json").is_file():

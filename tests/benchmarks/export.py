@@ -21,6 +21,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from actors.logic import tables
+from cluster.folder_swap import link_all, succeed
 from cluster.manifest import Manifest
 from cluster.parts import part_path, write_part
 from pipelines.merging import MOST_ROWS, merge, put_together
@@ -73,9 +74,9 @@ def together(folder: Path, manifest: Manifest) -> None:
         group, target = names[at : at + MOST_ROWS // PART], f"0-{number:05d}"
         merge(folder, group, target)
         parts = put_together(parts, group, target)
-        for name in group:
-            for kind in ("conversations", "rejected_conversations"):
-                part_path(folder / kind, name).unlink()
+        for kind in ("conversations", "rejected_conversations"):
+            link_all(folder / kind, [part_path(folder, name).name for name in group])
+            succeed(folder / kind)
     manifest.conversations.parts = parts
 
 
