@@ -111,14 +111,14 @@ def test_the_tokens_asked_for_are_those_of_the_settings():
 # --- who knows what
 
 
-def test_the_persona_stands_in_the_system_message_of_every_correspondent_call():
+def test_the_persona_comes_first_in_every_correspondent_call():
     chat = Chat()
     run(DIALOGUE, chat)
     asked = chat.of(Role.CORRESPONDENT)
     assert len(asked) == 3
     for request in asked:
-        assert request.messages[0]["role"] == "system"
-        assert SCENE.persona in request.messages[0]["content"]
+        [message] = request.messages
+        assert message["role"] == "user" and message["content"].index(SCENE.persona) < 50
 
 
 def test_the_respondent_never_hears_of_the_persona():
@@ -186,19 +186,16 @@ def test_the_respondent_sees_the_dialogue_as_it_goes_into_the_row():
         assert [Turn(**message) for message in request.messages] == turns[: 2 + 2 * exchange]
 
 
-def test_for_the_correspondent_the_roles_are_the_other_way_round():
+def test_the_correspondent_reads_what_both_have_said_in_their_order():
     chat = Chat()
     turns = run(DIALOGUE, chat).turns[1:]
+    names = {"user": "Person", "assistant": "Assistant"}
     opening, *later = chat.of(Role.CORRESPONDENT)
-    assert [message["role"] for message in opening.messages] == ["system", "user"]
+    assert "Assistant: " not in opening.messages[0]["content"]
     for exchange, request in enumerate(later, 1):
-        _, asked_first, *heard = request.messages
-        assert asked_first == opening.messages[1]
-        assert [message["role"] for message in heard] == ["assistant", "user"] * exchange
-        *before, last = heard
-        assert [message["content"] for message in before] == [turn.content for turn in turns[: 2 * exchange - 1]]
-        assert last["content"].startswith(turns[2 * exchange - 1].content)
-        assert last["content"] != turns[2 * exchange - 1].content
+        [message] = request.messages
+        said = "\n\n".join(f"{names[turn.role]}: {turn.content}" for turn in turns[: 2 * exchange])
+        assert f"<conversation>\n{said}\n</conversation>" in message["content"]
 
 
 def test_no_request_has_two_messages_of_one_role_in_a_row():

@@ -11,7 +11,7 @@ from actors.logic.dialogue.faults import GIVES_AWAY, clean, clean_question, give
 from actors.logic.dialogue.speaking import Ask
 from actors.logic.dialogue.turns import Turn
 from actors.prompts import load, render
-from cluster.chat import ChatAnswer, Message, Role
+from cluster.chat import ChatAnswer, Role
 
 _STARTS = "What|How|Why|When|Where|Who|Which|Can|Could|Should|Do|Does|Is it|Is there|Is this|Is that|Is the|Is my"
 _ONE_QUESTION = {
@@ -23,6 +23,7 @@ _ONE_QUESTION = {
 
 
 _ANYONE = "Somebody who has just read this text."
+_SPEAKERS = {"user": "Person", "assistant": "Assistant"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +38,17 @@ class Correspondent:
     cuts: bool = False
 
     def ask(self, turns: Sequence[Turn]) -> Ask:
-        """The dialogue from the persona's side: its own messages are the assistant's, the last answer asks it on."""
-        messages: list[Message] = [{"role": "system", "content": self._system()}]
-        messages += render(load("correspondent_opening"))
-        for turn in turns:
-            messages.append({"role": "assistant" if turn.role == "user" else "user", "content": turn.content})
-        if turns:
-            [ask] = render(load("correspondent_next"))
-            messages[-1] = {"role": "user", "content": f"{turns[-1].content}\n\n({ask['content']})"}
-        return Ask(messages, 0.9)
+        """One message, in which the persona comes first and what is to be written last: a model that is put into a role
+        of its own answers as the assistant that it is."""
+        if not turns:
+            return self.asking(render(load("correspondent_opening"))[0]["content"])
+        said = "\n\n".join(f"{_SPEAKERS[turn.role]}: {turn.content}" for turn in turns)
+        return self.asking(render(load("correspondent_next"), conversation=said)[0]["content"])
+
+    def asking(self, ask: str) -> Ask:
+        """For the message that `ask` describes."""
+        who = {"persona": self.persona} if self.persona else {}
+        return Ask(render(load(self._who), grounds=self._told(), ask=ask, **who), 0.9)
 
     def text(self, answer: ChatAnswer) -> str:
         return clean_question(answer.text)
@@ -60,15 +63,13 @@ class Correspondent:
         names = [self._who, self._grounds, "correspondent_opening", *["correspondent_next"] * (exchanges > 1)]
         return [*(load(name).sha for name in names), *filter(None, [self.manner])]
 
-    def _system(self) -> str:
+    def _told(self) -> str:
         about = {"document": self.document} if self.document else {}
         [grounds] = render(load(self._grounds), **about)
-        who = {"persona": self.persona} if self.persona else {}
-        [system] = render(load(self._who), grounds=grounds["content"], **who)
         if not self.manner:
-            return system["content"]
+            return grounds["content"]
         [manner] = render(load("correspondent_manner"), manner=self.manner)
-        return f"{system['content']}\n\n{manner['content']}"
+        return f"{grounds['content']}\n\n{manner['content']}"
 
     @property
     def _who(self) -> str:

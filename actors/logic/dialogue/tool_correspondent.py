@@ -30,13 +30,15 @@ class ToolCorrespondent:
         return self.base.cuts
 
     def ask(self, turns: Sequence[Turn]) -> Ask:
-        ask = self.base.ask(turns)
         if turns:
-            return ask
-        *before, last = ask.messages
+            return self.base.ask(turns)
         [opening] = render(load("correspondent_tools"), tools="\n".join(map(_ability, self.tools)))
-        shown = f"{words_of(last)}\n\n" if isinstance(self.base, SmallCorrespondent) else ""
-        return replace(ask, messages=[*before, {"role": "user", "content": f"{shown}{opening['content']}"}])
+        if isinstance(self.base, Correspondent):
+            return self.base.asking(opening["content"])
+        ask = self.base.ask(turns)
+        *before, last = ask.messages
+        told = f"{words_of(last)}\n\n{opening['content']}"
+        return replace(ask, messages=[*before, {"role": "user", "content": told}])
 
     def text(self, answer: ChatAnswer) -> str:
         return self.base.text(answer)
