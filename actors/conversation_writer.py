@@ -26,6 +26,7 @@ from cluster.meter import Tally
 from cluster.named import Named, as_raised
 from cluster.parts import part_path, write_part
 from cluster.program import Done, Failed, Halted, Outcome, Program, value_of
+from cluster.sight import check_seen
 
 SUMMARY = pa.schema(
     [
@@ -84,6 +85,7 @@ class ConversationWriter:
         summary: dict[str, object] = {"name": name, "rows": 0, "failures": 0, "counts": {}, "halted": halted}
         if not halted:
             try:
+                check_seen(self._run_dir)
                 summary |= await self._finish(name, dialogues, outcomes)
             except Halt as halt:
                 summary["halted"] = str(as_raised(halt))

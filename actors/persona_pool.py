@@ -30,6 +30,7 @@ from cluster.errors import Halt
 from cluster.meter import Tally
 from cluster.named import Named, as_raised
 from cluster.parts import write_part
+from cluster.sight import check_seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class PersonaPool:
         rows = documents.to_pylist()
         name = hashlib.sha256("\n".join(row["document_id"] for row in rows).encode()).hexdigest()[:16]
         try:
+            check_seen(self._run_dir)
             trees = await asyncio.gather(*(self._tree(row["document_id"], row["text"]) for row in rows))
         except Halt as halt:  # of the dedup service or an embedder
             return PersonaPart(name, 0, 0, 0, 0, 0, halted=str(as_raised(halt)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -21,6 +22,8 @@ import ray.data
 
 from cluster.errors import UserError
 from cluster.files import halt_on_disk_error
+from cluster.job import address_of
+from cluster.joining import join
 
 _OBJECT_STORE_BYTES = 256 * 2**20
 _STARTS = 3
@@ -33,20 +36,35 @@ _READERS_END_S = 30
 def session(address: str | None) -> Iterator[None]:
     """Connect, and disconnect at the end; a Ray of our own ends with us. `UserError` where nobody answers at `address`.
 
-    A Ray that the process has already joined is used and left running.
+    A Ray that the process has already joined is used and left running. Without an address a job joins its cluster.
     """
     if ray.is_initialized():
         yield
         return
+    address = address_of(address)
     scratch = None if address else _scratch()
     try:
-        _connect(address, scratch)
+        with _our_own_end():
+            _connect(address, scratch)
         yield
     finally:
         _let_readers_end()
         ray.shutdown()
         if scratch:
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def _our_own_end() -> Iterator[None]:
+    """Ray puts a handler of SIGTERM of its own in the place of ours, which would end the process where it stands."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ours = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, ours)
 
 
 def _let_readers_end() -> None:
@@ -86,12 +104,8 @@ def _connect(address: str | None, scratch: str | None) -> None:
             "_temp_dir": scratch,
         }
         _start(options)
-        return
-    try:
-        ray.init(address, **options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"cluster.address: no Ray answers at {address!r} ({reason})") from None
+    else:
+        join(address, options)
 
 
 def _start(options: dict[str, Any]) -> None:

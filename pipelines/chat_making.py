@@ -68,7 +68,9 @@ class Wiring:
 
     def journal(self) -> tuple[JournalReader, Writer]:
         from cluster.journal import JournalReader, open_writer
+        from cluster.sight import check_seen
 
+        check_seen(self.run_dir)
         place = self.run_dir / "journal"
         return JournalReader(place), open_writer(place, uuid.uuid4().hex[:12])
 

@@ -17,7 +17,9 @@ from actors.logic.near_duplicates import Scope, Thresholds
 from cluster.named import Named
 from pipelines.crew import LASTING, Crew
 from pipelines.endpoints import embedding_endpoint
-from pipelines.settings import Dedup, Embedders
+from pipelines.placement import EMBEDDER_SHARE, placed
+from pipelines.settings import Dedup, Embedders, Place
+from pipelines.settings.cluster import Placement
 
 _MOST_EMBEDDERS = 8
 _EMBEDDER_IDLE_S = 60.0
@@ -26,32 +28,46 @@ _EMBEDDING_CALLS = 8  # at once, to an endpoint of embeddings
 
 
 def dedup_actors(
-    chosen: Dedup, folder: Path, bounds: Embedders, crew: Crew, meter: Named | None = None, embeds: bool = False
+    chosen: Dedup,
+    folder: Path,
+    bounds: Embedders,
+    crew: Crew,
+    meter: Named | None = None,
+    embeds: bool = False,
+    places: Placement | None = None,
 ) -> tuple[list[Named], list[Named]]:
     """Embedders, where something is compared or else `embeds`, and the shards of the service, each with a log of its
     own."""
     if chosen.scope is Scope.NONE and not embeds:
         return [], []
-    encoding = _encoding(chosen)
-    embedders = _embedders(bounds, encoding, crew, meter)
+    encoding, places = _encoding(chosen), places or Placement()
+    embedders = _embedders(bounds, encoding, crew, meter, places.embedders)
     if chosen.scope is not Scope.CORPUS:
         return embedders, []
-    return embedders, _shards("dedup", chosen.thresholds, chosen, folder, embedders, crew)
+    return embedders, _shards("dedup", chosen.thresholds, chosen, folder, embedders, crew, places.dedup)
 
 
-def opening_shards(cosine: float, chosen: Dedup, folder: Path, embedders: Sequence[Named], crew: Crew) -> list[Named]:
+def opening_shards(
+    cosine: float, chosen: Dedup, folder: Path, embedders: Sequence[Named], crew: Crew, place: Place
+) -> list[Named]:
     """The shards of a second service, which is for the openings of dialogues; its logs are in `folder`."""
-    return _shards("openings", Thresholds(cosine), chosen, folder, embedders, crew)
+    return _shards("openings", Thresholds(cosine), chosen, folder, embedders, crew, place)
 
 
 def _shards(
-    name: str, thresholds: Thresholds, chosen: Dedup, folder: Path, embedders: Sequence[Named], crew: Crew
+    name: str,
+    thresholds: Thresholds,
+    chosen: Dedup,
+    folder: Path,
+    embedders: Sequence[Named],
+    crew: Crew,
+    place: Place,
 ) -> list[Named]:
     space = _encoding(chosen).space
     names = [Named(f"{name}-{number}", crew.namespace) for number in range(chosen.shards)]
     for number, (shard, log) in enumerate(zip(names, log_folders(chosen, folder), strict=True)):
         arguments = (thresholds, embedders, str(log), space, number, names)
-        crew.start(shard.name, DedupService, *arguments, num_cpus=0.25, **LASTING)
+        crew.start(shard.name, DedupService, *arguments, **placed(place), **LASTING)
     return names
 
 
@@ -79,13 +95,13 @@ def embedder_bounds(chosen: Embedders, cores: float) -> tuple[int, int]:
     return chosen.min, chosen.max or max(chosen.min, min(_MOST_EMBEDDERS, int(cores) // 2))
 
 
-def _embedders(bounds: Embedders, encoding: Encoding, crew: Crew, meter: Named | None) -> list[Named]:
+def _embedders(bounds: Embedders, encoding: Encoding, crew: Crew, meter: Named | None, place: Place) -> list[Named]:
     """Whom to send texts to, as often as calls may be under way there."""
     if encoding.endpoint:
-        asker = crew.start("embedder-0", EndpointEmbedder, encoding, meter, num_cpus=0.25, **LASTING)
+        asker = crew.start("embedder-0", EndpointEmbedder, encoding, meter, **placed(place), **LASTING)
         return [asker] * _EMBEDDING_CALLS
     low, high = embedder_bounds(bounds, ray.cluster_resources().get("CPU", 1))
-    options = {"num_cpus": 0.5, "num_gpus": _gpu_share(), **LASTING}
+    options = placed(place, num_cpus=EMBEDDER_SHARE, num_gpus=_gpu_share()) | LASTING
     if high == 1:
         return [crew.start("embedder-0", Embedder, encoding, **options)]
     demand = Demand(low, high, _EMBEDDER_IDLE_S)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from actors.logic.growth import NOBODY, GrowthRule
 from actors.logic.near_duplicates import ADMITTED, WANTED, Reason
 from actors.logic.persona_call import PersonaCall
 from cluster.errors import Halt, UserError
+from cluster.job import address_of
 from cluster.keys import Endpoint
 from cluster.manifest import Manifest
 from cluster.spending import worst_cost
@@ -23,11 +24,12 @@ from pipelines.audit_reference import is_outdated, read_references
 from pipelines.batching import check_batches, check_under_way, warnings
 from pipelines.endpoints import embedding_endpoint, endpoints
 from pipelines.growth_rule import growth_rule
+from pipelines.joined import check_cluster, check_job
 from pipelines.preflight import check
 from pipelines.quality import quality_totals
 from pipelines.run_folder import open_run
 from pipelines.settings import Settings, document_characters, quality_rule
-from pipelines.sources import check_fields, check_generated, count_documents, find_files, marked, plan_splits
+from pipelines.sources import Split, check_fields, check_generated, count_documents, find_files, marked, plan_splits
 from pipelines.stopping import Enough, is_enough
 from pipelines.talking import dialogue_rule
 
@@ -99,6 +101,7 @@ def check_endpoints(settings: Settings, console: Console, targets: list[Endpoint
     """Ask the endpoints and tell of what the run will do without, and of prices; returns the context windows that were
     told, in tokens. `UserError` where nobody can serve."""
     check_under_way(settings)
+    check_job(settings, targets)
     report = check(targets)
     check_batches(targets)
     for warning in [*report.warnings, *warnings(settings)]:
@@ -161,7 +164,7 @@ def _make(settings: Settings, console: Console, manifest: Manifest, stages: Stag
     from pipelines.diversity import measure_diversity
     from pipelines.persona_flow import grow_personas
 
-    with at_work(settings, console, manifest) as (actors, view):
+    with at_work(settings, console, manifest, splits) as (actors, view):
         if stages.personas and not manifest.personas.done:
             grow_personas(settings, manifest, actors, splits, view)
             _check_somebody(settings, manifest)
@@ -173,13 +176,15 @@ def _make(settings: Settings, console: Console, manifest: Manifest, stages: Stag
 
 
 @contextmanager
-def at_work(settings: Settings, console: Console, manifest: Manifest) -> Iterator[tuple[Services, RunView]]:
+def at_work(
+    settings: Settings, console: Console, manifest: Manifest, splits: Sequence[Split] = ()
+) -> Iterator[tuple[Services, RunView]]:
     """Ray, the run's actors and the view of its progress, for as long as the block lasts; the manifest and the ledger
-    are written however it ends."""
+    are written however it ends. On a cluster, every node has to see the run's folder, and files of `splits`."""
     from cluster.journal import prepare
     from cluster.session import native_noise, session
     from pipelines.progress import Ledger, RunView
-    from pipelines.services import services
+    from pipelines.services import callers_wanted, services
 
     folder = settings.folder
     prepare(folder / "journal", manifest.run_id)
@@ -190,6 +195,8 @@ def at_work(settings: Settings, console: Console, manifest: Manifest) -> Iterato
         with console.status("starting Ray and the models …") if console.is_terminal else nullcontext():
             stack.enter_context(native_noise(folder / "ray.log"))
             stack.enter_context(session(settings.cluster.address))
+            if address_of(settings.cluster.address):
+                check_cluster(settings, splits, callers_wanted(settings), console)
             actors = stack.enter_context(services(settings, folder, manifest.run_id, ledger.spent_before))
         for name in actors.embedded_models:
             console.print(f"model: {name}, embedded on this machine", highlight=False, soft_wrap=True)

@@ -24,6 +24,7 @@ from pipelines.crew import FOREVER, LASTING, Crew
 from pipelines.dedup_actors import dedup_actors, opening_shards
 from pipelines.endpoints import Labels, endpoints
 from pipelines.key_watch import watched_keys
+from pipelines.placement import placed
 from pipelines.settings import EMBEDDED, Settings
 
 _CALLER_SHARE = 256  # requests in flight that one caller process drives well
@@ -73,7 +74,9 @@ class Services:
         links = replace(self.links, callers=self.callers(batches_personas(settings)))
         arguments = (str(run_dir), rule, dedup.scope, dedup.thresholds, links)
         names = [
-            self.crew.start(f"pool-{at}", PersonaPool, *arguments, num_cpus=0.25, **LASTING)
+            self.crew.start(
+                f"pool-{at}", PersonaPool, *arguments, **placed(settings.cluster.placement.pools), **LASTING
+            )
             for at in range(settings.cluster.pools)
         ]
         try:
@@ -88,6 +91,13 @@ def callers_needed(endpoints: list[Endpoint], low: int, high: int) -> int:
     return max(low, min(high, -(-in_flight // _CALLER_SHARE)))
 
 
+def callers_wanted(settings: Settings) -> int:
+    """Caller processes that a run begins with, the one for batches included."""
+    bounds = settings.cluster.callers
+    batched = batches_personas(settings) or batches_dialogues(settings)
+    return callers_needed(endpoints(settings), bounds.min, bounds.max) + batched
+
+
 @contextmanager
 def services(settings: Settings, run_dir: Path, run_id: str, spent_before: float = 0.0) -> Iterator[Services]:
     """The actors, up; `UserError` where a model cannot be loaded. `spent_before` counts against the budget, and
@@ -100,9 +110,10 @@ def services(settings: Settings, run_dir: Path, run_id: str, spent_before: float
         talk = settings.conversations
         looks_up = talk.context is Context.RAG and not talk.rag.retriever
         embeds, bounds = looks_up or talk.checks_openings, settings.cluster.embedders
-        embedders, shards = dedup_actors(dedup, run_dir / "dedup", bounds, crew, meter, embeds)
+        places = settings.cluster.placement
+        embedders, shards = dedup_actors(dedup, run_dir / "dedup", bounds, crew, meter, embeds, places)
         near = talk.opening_threshold
-        openings = opening_shards(near, dedup, run_dir / "openings", embedders, crew) if near else []
+        openings = opening_shards(near, dedup, run_dir / "openings", embedders, crew, places.dedup) if near else []
         targets, served = _with_embedded(endpoints(settings, labels), crew)
         broker = _broker(targets, limit, spent_before, run_dir, crew) if len(served) < len(targets) else None
         count = callers_needed(targets, settings.cluster.callers.min, settings.cluster.callers.max)
@@ -110,13 +121,14 @@ def services(settings: Settings, run_dir: Path, run_id: str, spent_before: float
         wiring = Wiring(targets, count + batched, run_dir, settings.llm.timeout_s, broker, limit)
         make = chat_maker(wiring)
         callers = [
-            crew.start(f"caller-{at}", LLMCaller, make, meter, num_cpus=0.25, max_restarts=FOREVER)
+            crew.start(f"caller-{at}", LLMCaller, make, meter, **placed(places.callers), max_restarts=FOREVER)
             for at in range(count)
         ]
         batch_caller = None
         if batched:
             make = batch_chat_maker(wiring, run_id)
-            batch_caller = crew.start("batch-caller", LLMCaller, make, meter, num_cpus=0.25, max_restarts=FOREVER)
+            place = placed(places.callers)
+            batch_caller = crew.start("batch-caller", LLMCaller, make, meter, **place, max_restarts=FOREVER)
         everybody = [*callers, *filter(None, [batch_caller])]
         ready = [(name, "dimension") for name in dict.fromkeys(embedders)]
         crew.wait(*[(name, "pid") for name in everybody], *ready, *[(name, "size") for name in (*shards, *openings)])

@@ -17,6 +17,7 @@ from actors.logic.persona import Granularity
 from actors.logic.sampling import Sampling
 from pipelines.settings.audit import Audit
 from pipelines.settings.bios import Bios
+from pipelines.settings.cluster import Cluster
 from pipelines.settings.conversations import Conversations
 from pipelines.settings.dedup import Dedup
 from pipelines.settings.llm import EMBEDDED, EndpointSettings, Llm
@@ -72,37 +73,6 @@ class Personas(Section):
         if self.baseline and self.dedup.scope is not Scope.CORPUS:
             raise ValueError("has a baseline, which needs dedup.scope: corpus; set that, or leave baseline out")
         return self
-
-
-class Callers(Section):
-    min: Annotated[int, Field(strict=True, ge=1)] = 1
-    max: Annotated[int, Field(strict=True, ge=1)] = 4
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Callers:
-        if self.max < self.min:
-            raise ValueError(f"max must be at least min, got max {self.max} and min {self.min}")
-        return self
-
-
-class Embedders(Section):
-    """Processes that embed, of one core and some 650 MB each."""
-
-    min: Annotated[int, Field(strict=True, ge=1)] = 1
-    max: Annotated[int, Field(strict=True, ge=1)] | None = None
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Embedders:
-        if self.max and self.max < self.min:
-            raise ValueError(f"max must be at least min, got max {self.max} and min {self.min}")
-        return self
-
-
-class Cluster(Section):
-    address: str | None = None
-    callers: Callers = Callers()
-    embedders: Embedders = Embedders()
-    pools: Annotated[int, Field(strict=True, ge=1)] = 1
 
 
 class Settings(Section):

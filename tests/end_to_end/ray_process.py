@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import ctypes
 import os
+import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
+_RAY = str(Path(sys.executable).with_name("ray"))
 _ANY_PORT = (
     "port",
-    "dashboard-port",
     "node-manager-port",
     "object-manager-port",
     "min-worker-port",
@@ -33,24 +35,15 @@ CPUS = 4
 OBJECT_STORE_BYTES = 80 << 20
 
 
-class RayProcess:
-    """A head node without a dashboard, at `address`; `pid` is what all its processes descend from, `folder` is where
-    they log.
+class _Node:
+    """`ray start --block` in a child process, with a folder of its own; ends with the thread that started it."""
 
-    The folder's name is short, as Ray's sockets must be, and the ports are whatever is free. Ends with the thread that
-    started it, or when it is stopped.
-    """
-
-    def __init__(self, surroundings: Mapping[str, str], cpus: int = CPUS) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="ray-of-tests-", dir="/tmp"))
-        command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block"]
-        command += ["--include-dashboard=false", f"--temp-dir={self.folder}"]
-        command += [f"--num-cpus={cpus}", f"--object-store-memory={OBJECT_STORE_BYTES}"]
-        command += [f"--{name}=0" for name in _ANY_PORT]
+    def __init__(self, command: list[str], surroundings: Mapping[str, str], folder: Path) -> None:
+        self.folder, self._out = folder, folder / "out"
         with self._out.open("wb") as out:
             self._process = subprocess.Popen(
                 command,
-                env=os.environ | surroundings | {"RAY_AUTH_MODE": "disabled"},
+                env=os.environ | surroundings,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
@@ -58,23 +51,16 @@ class RayProcess:
                 preexec_fn=_die_with_parent,
             )
         self.pid = self._process.pid
-        try:
-            self.address = self._told_address(timeout_s=120)
-        except BaseException:
-            self.stop()
-            raise
 
-    @property
-    def _out(self) -> Path:
-        return self.folder / "out"
-
-    def _told_address(self, timeout_s: float) -> str:
-        told, deadline = self.folder / "ray_current_cluster", time.monotonic() + timeout_s
+    def _wait(self, condition: Callable[[], object], timeout_s: float = 120) -> None:
+        deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline and self._process.poll() is None:
-            if told.exists() and (address := told.read_text()):
-                return address
+            if condition():
+                return
             time.sleep(0.05)
-        raise RuntimeError(f"Ray did not start: {self._out.read_text()[-2000:]}")
+        said = self._out.read_text()[-2000:]
+        self.stop()
+        raise RuntimeError(f"Ray did not start: {said}")
 
     def stop(self) -> None:
         """End it and all that it started."""
@@ -87,6 +73,70 @@ class RayProcess:
                     process.kill()
         self._process.wait(10)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class RayProcess(_Node):
+    """A head node at `address`; `pid` is what all its processes descend from, `folder` is where they log.
+
+    With `takes_jobs` it has a dashboard at `dashboard`, and lets in whoever has its token: `token` is the environment
+    of such a one. The folder's name is short, as Ray's sockets must be, and the ports are whatever is free.
+    """
+
+    def __init__(
+        self, surroundings: Mapping[str, str], cpus: int = CPUS, takes_jobs: bool = False, port: int = 0
+    ) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="ray-of-tests-", dir="/tmp"))
+        self.token = _token(folder) if takes_jobs else {"RAY_AUTH_MODE": "disabled"}
+        self._surroundings = {**surroundings, **self.token}
+        dashboard = free_port() if takes_jobs else 0
+        self.dashboard = f"http://127.0.0.1:{dashboard}"
+        command = [_RAY, "start", "--head", "--block", f"--include-dashboard={str(takes_jobs).lower()}"]
+        command += [f"--temp-dir={folder}", f"--num-cpus={cpus}", f"--object-store-memory={OBJECT_STORE_BYTES}"]
+        command += [f"--{name}={port if name == 'port' else 0}" for name in _ANY_PORT] + [
+            f"--dashboard-port={dashboard}"
+        ]
+        super().__init__(command, self._surroundings, folder)
+        told = self.folder / "ray_current_cluster"
+        self._wait(lambda: told.exists() and told.read_text())
+        self.address = told.read_text()
+
+    def stop(self) -> None:
+        super().stop()
+        self.folder.with_name(f"{self.folder.name}.token").unlink(missing_ok=True)
+
+    def join(self, *options: str, cpus: int = 2, hides: Path | None = None) -> RayWorker:
+        """Another node on this machine; a folder that it `hides` is empty there, as on another machine."""
+        return RayWorker(self.address, self._surroundings, options, cpus, hides)
+
+
+class RayWorker(_Node):
+    """A node beside a head's."""
+
+    def __init__(
+        self, address: str, surroundings: Mapping[str, str], options: Sequence[str], cpus: int, hides: Path | None
+    ) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="ray-of-tests-", dir="/tmp"))
+        command = [_RAY, "start", "--block", f"--address={address}", f"--num-cpus={cpus}", *options]
+        command += [f"--object-store-memory={OBJECT_STORE_BYTES}"]
+        command += [f"--{name}=0" for name in _ANY_PORT if name != "port"]
+        if hides is not None:
+            command = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs tmpfs "$0" && exec "$@"', str(hides), *command]
+        super().__init__(command, surroundings, folder)
+        self._wait(lambda: "Ray runtime started" in self._out.read_text())
+
+
+def _token(folder: Path) -> dict[str, str]:
+    """The surroundings of those who have the token of this Ray, which is made here."""
+    place = folder.with_name(f"{folder.name}.token")
+    place.touch(0o600)
+    place.write_text(secrets.token_hex(32))
+    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(place)}
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
 
 
 def _die_with_parent() -> None:

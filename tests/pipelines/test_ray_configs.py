@@ -14,7 +14,10 @@ CONFIGS = Path(__file__).parents[2] / "ray_configs"
 README = CONFIGS.parent / "README.md"
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("run*.yaml")), ids=lambda path: path.name)
+PRESETS = [CONFIGS / "run.yaml", *sorted(CONFIGS.glob("run-*.yaml"))]
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.name)
 def test_a_run_preset_names_settings_that_there_are(path):
     assert isinstance(load(path), Settings)
 
