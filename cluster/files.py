@@ -204,6 +204,14 @@ def _moment(then: float, now: float) -> str:
     return time.strftime("%H:%M" if moment[:3] == today[:3] else "%Y-%m-%d %H:%M", moment)
 
 
+def holder_of(run_dir: Path) -> Holder | None:
+    """Who signed the lock of the run folder last and has not left it; a killed process leaves its name behind."""
+    try:
+        return Holder(**json.loads((run_dir / ".lock").read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
 def is_held(run_dir: Path) -> bool:
     """Whether a living process holds the run folder; changes nothing."""
     try:

@@ -94,6 +94,11 @@ class KeyBroker:
                 await asyncio.wait_for(self._changed.wait(), _WATCH_S)
         return self._board.news(time.monotonic())
 
+    async def health(self) -> tuple[dict[str, float], dict[str, str]]:
+        """Of lanes by name: seconds that they still rest, and why others are dead. No key is in it."""
+        news = self._board.news(time.monotonic())
+        return dict(news.resting), dict(news.retired)
+
     def _tell(self) -> None:
         if self._board.version != self._told:
             self._told = self._board.version

@@ -112,6 +112,7 @@ def status(
         str | None, typer.Argument(help="With --tree: the document; else a few of them.", show_default=False)
     ] = None,
     tree: Annotated[bool, typer.Option("--tree", help="The personas of documents, as they were grown.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow a running job until it ends.")] = False,
 ) -> None:
     """How far a run is, what it has spent, what failed and why. Works beside a running job."""
     with _errors(f"populace status {run_dir}"):
@@ -123,8 +124,13 @@ def status(
             raise UserError(f"what is to be shown of {document_id}? Add --tree for its personas")
         if tree:
             trees.show(run_dir, _console(), document_id)
-        else:
-            status.show(run_dir, _console())
+            return
+        console = _console()
+        if watch:
+            from pipelines.live.watch import watch as follow
+
+            follow(run_dir, console)
+        status.show(run_dir, console)
 
 
 @app.command()
@@ -134,6 +140,26 @@ def report(run_dir: RunDir) -> None:
         from pipelines.outputs import write_again
 
         write_again(run_dir, _console())
+
+
+@app.command()
+def serve(
+    run_dir: RunDir,
+    host: Annotated[
+        str, typer.Option(help="Where to listen; beyond this machine (0.0.0.0), a token is asked for.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8470,
+) -> None:
+    """The run in a browser: a page that follows it while it goes on, and its report."""
+    with _errors(f"populace serve {run_dir}"):
+        from pipelines.live.serving import Server
+
+        with Server(run_dir, host, port) as server:
+            typer.echo(f"{server.address}  (Ctrl-C ends it)")
+            try:
+                server.serve_forever()
+            except KeyboardInterrupt:
+                return
 
 
 @app.command()

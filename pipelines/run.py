@@ -183,7 +183,8 @@ def at_work(
     are written however it ends. On a cluster, every node has to see the run's folder, and files of `splits`."""
     from cluster.journal import prepare
     from cluster.session import native_noise, session
-    from pipelines.progress import Ledger, RunView
+    from pipelines.ledger import Ledger
+    from pipelines.progress import RunView
     from pipelines.services import callers_wanted, services
 
     folder = settings.folder
@@ -201,7 +202,8 @@ def at_work(
         for name in actors.embedded_models:
             console.print(f"model: {name}, embedded on this machine", highlight=False, soft_wrap=True)
         try:
-            with RunView(console, actors.links.meter.handle(), ledger) as view, actors.counted_to_the_end():
+            seen = RunView(console, actors.links.meter.handle(), ledger, settings.llm.budget_usd, actors.key_states)
+            with seen as view, actors.counted_to_the_end():
                 yield actors, view
             ending = "finished"
         except Halt as halt:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import ray
 
 from actors.conversation_writer import TalkLinks
 from actors.llm_caller import LLMCaller
@@ -15,7 +17,7 @@ from actors.logic.growth import GrowthRule
 from actors.persona_pool import Links, PersonaPool
 from cluster.errors import Halt, UserError
 from cluster.key_broker import Budget, KeyBroker
-from cluster.keys import Endpoint, Secret, key_limits
+from cluster.keys import Endpoint, Secret, key_limits, lane_name
 from cluster.meter import Meter
 from cluster.named import Named
 from pipelines.batching import batches_dialogues, batches_personas
@@ -24,6 +26,7 @@ from pipelines.crew import FOREVER, LASTING, Crew
 from pipelines.dedup_actors import dedup_actors, opening_shards
 from pipelines.endpoints import Labels, endpoints
 from pipelines.key_watch import watched_keys
+from pipelines.live.state import KeyState
 from pipelines.placement import placed
 from pipelines.settings import EMBEDDED, Settings
 
@@ -33,13 +36,23 @@ _CALLER_SHARE = 256  # requests in flight that one caller process drives well
 @dataclass(frozen=True, slots=True)
 class Services:
     """The run's actors by name, and the names of the models that this run serves itself. `batch_caller` is there where
-    work goes through batches, `openings` are the shards that keep near-duplicates out of these."""
+    work goes through batches, `openings` are the shards that keep near-duplicates out of these; `lanes` are keys at
+    endpoints, each with the name of its key."""
 
     crew: Crew
     links: Links
     embedded_models: list[str]
     batch_caller: Named | None = None
     openings: Sequence[Named] = ()
+    lanes: Sequence[tuple[str, str]] = ()
+    broker: Named | None = None
+
+    def key_states(self) -> list[KeyState]:
+        """How each key is, by the name of where it is kept. Raises as Ray does."""
+        if self.broker is None:
+            return []
+        resting, retired = ray.get(self.broker.handle().health.remote(), timeout=5)
+        return [_key_state(lane, key, resting, retired) for lane, key in self.lanes]
 
     def settle(self) -> None:
         """Have the meter count all that the callers did so far."""
@@ -133,10 +146,21 @@ def services(settings: Settings, run_dir: Path, run_id: str, spent_before: float
         ready = [(name, "dimension") for name in dict.fromkeys(embedders)]
         crew.wait(*[(name, "pid") for name in everybody], *ready, *[(name, "size") for name in (*shards, *openings)])
         with watched_keys(settings, labels, broker.handle(), meter.handle()) if broker else nullcontext():
-            yield Services(crew, Links(callers, embedders, shards, meter), served, batch_caller, openings)
+            links, lanes = Links(callers, embedders, shards, meter), _lanes(targets) if broker else []
+            yield Services(crew, links, served, batch_caller, openings, lanes, broker)
         if batch_caller:
             with suppress(UserError):  # a caller that is down leaves it to the next one
                 crew.wait((batch_caller, "close"))
+
+
+def _lanes(targets: list[Endpoint]) -> list[tuple[str, str]]:
+    return [(lane_name(one, name), name) for one in targets for name, _ in one.keys]
+
+
+def _key_state(lane: str, key: str, resting: Mapping[str, float], retired: Mapping[str, str]) -> KeyState:
+    if lane in retired:
+        return KeyState(key, "retired", retired[lane])
+    return KeyState(key, "rests", f"{resting[lane]:.0f} s") if lane in resting else KeyState(key)
 
 
 def _broker(targets: list[Endpoint], budget_usd: float | None, spent_before: float, run_dir: Path, crew: Crew) -> Named:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from actors.logic.export import Batch
 from cluster.errors import UserError
-from cluster.manifest import Manifest, load
+from cluster.manifest import Manifest
 from cluster.parts import part_path
+from pipelines.run_reading import find_run
 
 ROWS = 1000  # in a conversion: few enough for a processor's cache
 REJECTED = "rejected_conversations"
@@ -40,9 +41,7 @@ class Source:
 def find(run_dir: Path, candidates: bool = False, tools: bool = False) -> Source:
     """The run's committed parts, with refused candidates or tools where these are asked for. `UserError` where there
     is nothing to be exported, with the way out."""
-    manifest = load(run_dir / "manifest.json") if run_dir.is_dir() else None
-    if manifest is None:
-        raise UserError(f"{run_dir} is no run: it has no manifest.json")
+    manifest = find_run(run_dir).manifest
     parts = [name for name, part in manifest.conversations.parts.items() if part["rows"]]
     if not parts:
         raise UserError(f"{run_dir} has no conversations yet; `populace status {run_dir}` says how far it is")
