@@ -86,6 +86,7 @@ def test_a_run_without_batches_may_have_any_endpoint(tmp_path):
 
 def test_a_caller_makes_personas_and_dialogues_through_batches(tmp_path, model_server):
     server = model_server()
+    (tmp_path / "manifest.json").touch()  # of a run, which its callers look for
     make = batch_chat_maker(Wiring(endpoints(settings(tmp_path, url=server.base_url)), 1, tmp_path, 20.0), "run")
     calls: list[Program[object]] = [
         PersonaCall(f"doc-{number}", None, 0, f"A text about bread {number}.", 5, Granularity.MEDIUM, 0)
