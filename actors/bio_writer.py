@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -18,6 +17,7 @@ from cluster.caller_pool import CallerPool
 from cluster.errors import Halt
 from cluster.meter import Tally
 from cluster.named import Named
+from cluster.object_path import path_of
 from cluster.parts import write_part
 from cluster.program import Done, Failed, Halted, Outcome, Program
 
@@ -38,7 +38,7 @@ class BioWriter:
     """Runs units of people, each into a part of its own."""
 
     def __init__(self, run_dir: str, callers: Sequence[Named], meter: Named) -> None:
-        self._run_dir = Path(run_dir)
+        self._run_dir = path_of(run_dir)
         self._callers, self._tally = CallerPool(callers), Tally(meter.handle())
 
     async def ask(self, program: Program[object]) -> Outcome:

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import pyarrow as pa
@@ -24,6 +23,7 @@ from cluster.caller_pool import CallerPool
 from cluster.errors import CallFailed, Halt
 from cluster.meter import Tally
 from cluster.named import Named, as_raised
+from cluster.object_path import path_of
 from cluster.parts import part_path, write_part
 from cluster.program import Done, Failed, Halted, Outcome, Program, value_of
 from cluster.sight import check_seen
@@ -66,7 +66,7 @@ class ConversationWriter:
         links: TalkLinks,
         min_coherence: float | None = None,
     ) -> None:
-        self._run_dir, self._rule, self._quality = Path(run_dir), rule, quality
+        self._run_dir, self._rule, self._quality = path_of(run_dir), rule, quality
         self._callers, self._tally = CallerPool(links.callers), Tally(links.meter.handle())
         self._fit = PersonaFit(links.embedders)
         admit = DedupClient(links.openings).admit if links.openings else None

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from actors.logic.near_duplicates import Candidate, Thresholds, Verdict, form_ke
 from actors.shard import Probed, Shard, Ticket
 from cluster.gathered import Gathered
 from cluster.named import Named
+from cluster.object_path import path_of
 
 GATHER_S = 0.02
 
@@ -45,7 +45,7 @@ class DedupService:
         names: Sequence[Named] = (),
     ) -> None:
         self._thresholds, self._handles = thresholds, [one.handle() for one in embedders]
-        self._folder, self._model = Path(folder), model
+        self._folder, self._model = path_of(folder), model
         self._number, self._names = number, names
         self._index: PersonaIndex | None = None
         self._shard: Shard | None = None

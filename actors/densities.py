@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from actors.index import PersonaIndex
 from actors.index.rows import ID
 from actors.logic.density import Crowd, Sample, sample
-from cluster.digest_map import DigestMap
+from cluster.digest_map import INDEX, DigestMap
 from cluster.digest_runs import DIGEST, NOWHERE
 from cluster.errors import UserError
+from cluster.local_copies import local_folder, put_folder, scratch
 
 _MAP = "density"
 
@@ -28,7 +29,7 @@ def sample_of(index: PersonaIndex, seed: int) -> Sample:
 def measure(index: PersonaIndex, everybody: Sample, folder: Path) -> int:
     """Writes the density of `everybody` around each persona of the index to the map in `folder`, and returns how many
     there are. Goes on where a killed process stopped; a map by another sample is made again."""
-    crowd, kept = Crowd(everybody), DigestMap(folder / _MAP)
+    crowd, kept = Crowd(everybody), DigestMap(scratch(folder) / _MAP)
     which = hashlib.blake2b(everybody.ids.tobytes(), digest_size=8).hexdigest()
     by, _, done = kept.note.partition(" ")
     if kept.note and by != which:
@@ -38,6 +39,7 @@ def measure(index: PersonaIndex, everybody: Sample, folder: Path) -> int:
     for rows in index.pieces(start):
         start += len(rows)
         kept.add(_keys(rows.ids), crowd.density(rows.ids, rows.vectors), f"{which} {start}")
+    put_folder(scratch(folder) / _MAP, folder / _MAP, INDEX)
     return start
 
 
@@ -46,7 +48,7 @@ def densities(folders: Sequence[Path], ids: Sequence[str]) -> list[int]:
     keys = _keys(np.frombuffer(bytes.fromhex("".join(ids)), ID))
     found = np.full(len(keys), NOWHERE)
     for folder in folders:
-        found = np.minimum(found, DigestMap(folder / _MAP).find_all(keys))
+        found = np.minimum(found, DigestMap(local_folder(folder / _MAP, INDEX)).find_all(keys))
     if (found == NOWHERE).any():
         one = ids[int((found == NOWHERE).argmax())]
         raise UserError(f"no vector was kept of the persona {one}; choose another conversations.sampling")

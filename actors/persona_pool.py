@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,6 +28,7 @@ from cluster.caller_pool import CallerPool
 from cluster.errors import Halt
 from cluster.meter import Tally
 from cluster.named import Named, as_raised
+from cluster.object_path import path_of
 from cluster.parts import write_part
 from cluster.sight import check_seen
 
@@ -69,7 +69,7 @@ class PersonaPool:
     """Grows batches of the documents that it owns."""
 
     def __init__(self, run_dir: str, rule: GrowthRule, scope: Scope, thresholds: Thresholds, links: Links) -> None:
-        self._run_dir, self._rule, self._scope, self._thresholds = Path(run_dir), rule, scope, thresholds
+        self._run_dir, self._rule, self._scope, self._thresholds = path_of(run_dir), rule, scope, thresholds
         self._callers = CallerPool(links.callers)
         self._embedder = EmbedderClient([one.handle() for one in links.embedders])
         self._dedup, self._links = DedupClient(links.dedup), links

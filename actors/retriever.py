@@ -24,7 +24,9 @@ from actors.embedder import EmbedderClient
 from actors.logic.retrieval import Passage, passages
 from cluster.files import atomic_path
 from cluster.gathered import Gathered
+from cluster.local_copies import local_copy, readable
 from cluster.named import Named
+from cluster.object_path import path_of
 from cluster.parts import part_path
 
 FOLDER = "retrieval"
@@ -39,7 +41,7 @@ class Retriever:
     """Passages of the documents in `parts`. What is there already is not embedded again."""
 
     def __init__(self, run_dir: str, parts: Sequence[str], characters: int, embedders: Sequence[Named]) -> None:
-        self._run_dir, self._parts, self._characters = Path(run_dir), parts, characters
+        self._run_dir, self._parts, self._characters = path_of(run_dir), parts, characters
         self._embedder = EmbedderClient([one.handle() for one in embedders])
         self._opened: asyncio.Task[None] | None = None
         self._found = Gathered(self._search)
@@ -73,12 +75,12 @@ class Retriever:
             path = folder / f"part-{name}-{self._characters}.arrow"
             if not path.exists():
                 await self._write(name, path)
-            self._tables.append(pa.ipc.open_file(pa.memory_map(str(path))).read_all())
+            self._tables.append(pa.ipc.open_file(pa.memory_map(str(local_copy(path)))).read_all())
         self._starts = np.cumsum([0, *map(len, self._tables)])
         self._index = await asyncio.to_thread(self._indexed)
 
     async def _write(self, name: str, path: Path) -> None:
-        table = pq.read_table(part_path(self._run_dir / "documents", name), columns=["document_id", "text"])
+        table = pq.read_table(readable(part_path(self._run_dir / "documents", name)), columns=["document_id", "text"])
         found = [
             one for row in table.to_pylist() for one in passages(row["document_id"], row["text"], self._characters)
         ]

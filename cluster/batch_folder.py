@@ -20,7 +20,8 @@ from typing import Any
 from cluster.batch import Batch, Stage
 from cluster.chat import ChatRequest, Role, ToolChoice
 from cluster.errors import Halt
-from cluster.files import Lock, atomic_path, write_atomically
+from cluster.files import atomic_path, lock_at, write_atomically
+from cluster.local_copies import scratch
 
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -31,7 +32,7 @@ class BatchFolder:
     def __init__(self, folder: Path, run_id: str) -> None:
         self._folder, self._run_id = folder, run_id
         self._number = 0
-        self._lock = Lock(folder / ".lock")
+        self._lock = lock_at(folder / ".lock")
 
     def lock(self) -> bool:
         """Whether the folder is this process's alone; not as long as one that went before still lives."""
@@ -76,18 +77,23 @@ class BatchFolder:
 
     def write_upload(self, batch: Batch, line: Callable[[ChatRequest], bytes]) -> Path:
         """The file to be uploaded, `line` by line."""
-        target = self._path(batch, "upload.jsonl")
+        target = self._upload(batch)
         with atomic_path(target) as path, path.open("wb") as file:
             file.writelines(line(request) for request in self.requests(batch))
         return target
 
     def drop_upload(self, batch: Batch) -> None:
-        self._path(batch, "upload.jsonl").unlink(missing_ok=True)
+        self._upload(batch).unlink(missing_ok=True)
 
     def forget(self, batch: Batch) -> None:
         """The batch is over: the state goes first, for what lies without one is swept."""
-        for kind in ("json", "calls.jsonl", "upload.jsonl"):
+        for kind in ("json", "calls.jsonl"):
             self._path(batch, kind).unlink(missing_ok=True)
+        self.drop_upload(batch)
+
+    def _upload(self, batch: Batch) -> Path:
+        """Of this machine, wherever the folder is: it is made again when it is gone."""
+        return scratch(self._folder) / self._path(batch, "upload.jsonl").name
 
     def _path(self, batch: Batch, kind: str) -> Path:
         return self._folder / f"{batch.number:05d}.{kind}"

@@ -27,7 +27,7 @@ from cluster.files import atomic_path, write_atomically
 
 logger = logging.getLogger(__name__)
 
-_INDEX = "index.json"
+INDEX = "index.json"
 _PIECE = 1 << 20
 
 
@@ -89,7 +89,7 @@ class DigestMap:
 
     def clear(self) -> None:
         """Removes all entries and the note."""
-        (self._folder / _INDEX).unlink(missing_ok=True)
+        (self._folder / INDEX).unlink(missing_ok=True)
         self._names, self._runs, self.note = [], [], ""
         self._sweep()
 
@@ -107,20 +107,20 @@ class DigestMap:
 
     def _publish(self, note: str) -> None:
         self.note = note
-        write_atomically(self._folder / _INDEX, json.dumps({"runs": self._names, "note": note}))
+        write_atomically(self._folder / INDEX, json.dumps({"runs": self._names, "note": note}))
         self._sweep()
 
     def _load(self) -> None:
         try:
-            content = json.loads((self._folder / _INDEX).read_bytes())
+            content = json.loads((self._folder / INDEX).read_bytes())
             names, note = list(content["runs"]), str(content["note"])
             self._runs = [self._map(name) for name in names]
             self._names, self.note = names, note
         except FileNotFoundError as error:
-            if error.filename != str(self._folder / _INDEX):
+            if error.filename != str(self._folder / INDEX):
                 logger.warning("%s is gone: the index is made again", error.filename)
         except (ValueError, TypeError, KeyError) as error:
-            logger.warning("%s cannot be read (%s): the index is made again", self._folder / _INDEX, error)
+            logger.warning("%s cannot be read (%s): the index is made again", self._folder / INDEX, error)
 
     def _map(self, name: str) -> Run:
         path, length = self._folder / name, int(name.removesuffix(".run").partition("-")[2])
@@ -133,5 +133,5 @@ class DigestMap:
 
     def _sweep(self) -> None:
         for path in self._folder.iterdir():
-            if path.name not in (_INDEX, *self._names):
+            if path.name not in (INDEX, *self._names):
                 path.unlink(missing_ok=True)

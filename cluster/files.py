@@ -1,4 +1,4 @@
-"""How a file is written whole or not at all, and how one process at a time owns a run folder.
+"""How a file or an object is written whole or not at all, and how one process at a time owns a run folder.
 
 Turns a full, read-only or failing disk into a `Halt` of one line. Knows no format and no run: what is written, and
 where, is the caller's.
@@ -12,16 +12,19 @@ import json
 import logging
 import os
 import secrets
-import socket
+import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from cluster.errors import Halt, UserError
+from cluster.lease import Holder, Lease, is_leased, me
+from cluster.object_path import ObjectPath
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +55,14 @@ def halt_on_disk_error(what: str | Path) -> Iterator[None]:
 def atomic_path(path: Path) -> Iterator[Path]:
     """A free path beside `path` to write to; renamed to `path` on success, synced first, and removed on an error.
 
-    Folders above are made. A process killed in between leaves `.NAME.*.tmp` behind, never half a `path`.
+    Folders above are made. A process killed in between leaves `.NAME.*.tmp` behind, never half a `path`. For an object
+    the path is of this machine, and put on success.
     """
+    if isinstance(path, ObjectPath):
+        with halt_on_disk_error(path), tempfile.TemporaryDirectory(prefix=f"populace-{os.getpid()}-") as folder:
+            yield Path(folder) / path.name
+            path.put_file(Path(folder) / path.name)
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     with halt_on_disk_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,8 +78,22 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 def write_atomically(path: Path, content: bytes | str) -> None:
     """`path` holds the old content or all of the new one (a str as UTF-8), whatever is killed or loses power when."""
+    content = content.encode() if isinstance(content, str) else content
+    if isinstance(path, ObjectPath):
+        path.write_bytes(content)
+        return
     with atomic_path(path) as temporary:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        temporary.write_bytes(content)
+
+
+def give_place(file: Path, path: Path) -> None:
+    """A whole file of this machine becomes `path`: renamed, synced first, or put."""
+    if isinstance(path, ObjectPath):
+        path.put_file(file)
+        file.unlink()
+        return
+    sync(file)
+    file.replace(path)
 
 
 def sync(path: Path) -> None:
@@ -117,14 +140,9 @@ class Lock:
             self._descriptor = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who holds a run folder: the content of its `.lock`."""
-
-    pid: int
-    host: str
-    since: float
-    command: str
+def lock_at(path: Path) -> Lock | Lease:
+    """The lock at a path, of the kind that the place has."""
+    return Lease(path) if isinstance(path, ObjectPath) else Lock(path)
 
 
 class RunLock:
@@ -180,28 +198,58 @@ class RunLock:
                 self._run_dir,
                 reason,
             )
-        me = Holder(os.getpid(), socket.gethostname(), time.time(), self._command)
         with halt_on_disk_error(self._run_dir / ".lock"):
             os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, json.dumps(asdict(me)).encode(), 0)
+            os.pwrite(self._descriptor, json.dumps(asdict(me(self._command))).encode(), 0)
 
     def _holder(self) -> str:
         try:
-            holder = Holder(**json.loads(os.pread(self._descriptor, 65_536, 0)))
+            return str(Holder(**json.loads(os.pread(self._descriptor, 65_536, 0))))
         except (ValueError, TypeError):  # it took the lock a moment ago and has not signed yet
             return "another process"
-        since = _moment(holder.since, time.time())
-        return f"process {holder.pid} on host {holder.host} since {since} ({holder.command})"
 
     def _close(self) -> None:
         os.close(self._descriptor)
         self._descriptor = -1
 
 
-def _moment(then: float, now: float) -> str:
-    """The local time of day, with the date unless it is today's."""
-    moment, today = time.localtime(then), time.localtime(now)
-    return time.strftime("%H:%M" if moment[:3] == today[:3] else "%Y-%m-%d %H:%M", moment)
+class RunLease:
+    """`RunLock` in an object store. Who cannot be seen to live is watched for a minute before the folder changes hands;
+    a process that loses it is interrupted."""
+
+    def __init__(self, run_dir: ObjectPath, command: str = "populace") -> None:
+        self._run_dir, self._lease = run_dir, Lease(run_dir / ".lock", command, _interrupt)
+
+    def __enter__(self) -> Self:
+        self._run_dir.check()
+        try:
+            self._take()
+        except Halt as halt:
+            raise UserError(str(halt)) from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lease.release()
+
+    def _take(self) -> None:
+        warned = False
+        while not self._lease.take():
+            holder = self._lease.holder or "another process"
+            if self._lease.is_alive:
+                raise UserError(f"{self._run_dir} is in use by {holder}; wait for it or stop it")
+            if not warned:
+                logger.warning("%s was left by %s; waiting a minute whether it lives", self._run_dir, holder)
+            warned = True
+            time.sleep(1)
+
+
+def run_lock(run_dir: Path, command: str) -> AbstractContextManager[object]:
+    """The run folder is this process's alone, or a UserError names the holder."""
+    return RunLease(run_dir, command) if isinstance(run_dir, ObjectPath) else RunLock(run_dir, command)
+
+
+def _interrupt(_reason: str) -> None:
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def holder_of(run_dir: Path) -> Holder | None:
@@ -214,6 +262,8 @@ def holder_of(run_dir: Path) -> Holder | None:
 
 def is_held(run_dir: Path) -> bool:
     """Whether a living process holds the run folder; changes nothing."""
+    if isinstance(run_dir, ObjectPath):
+        return is_leased(run_dir / ".lock")
     try:
         descriptor = os.open(run_dir / ".lock", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

@@ -1,7 +1,8 @@
 """Puts a folder of parts in the place of another in one step, so that whoever lists it sees all of the old parts or all
 of the new ones.
 
-The new folder, the successor, is made beside it, of links to the files that stay and of those that are new.
+The new folder, the successor, is made beside it, of links to the files that stay and of those that are new. An object
+store has no such step: there the new parts are put among the old ones, which are removed then.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from functools import cache
 from pathlib import Path
 
 from cluster.files import halt_on_disk_error, sync
+from cluster.local_copies import remove
+from cluster.object_path import ObjectPath
 from cluster.parts import part_path
 
 _EXCHANGE, _HERE = 2, -100  # of Linux's renameat2
@@ -26,11 +29,15 @@ _LISTING_S = 0.1  # who has begun to list the old folder sees it whole for so lo
 
 def successor_of(folder: Path) -> Path:
     """Where the folder that is to take this one's place is made."""
+    if isinstance(folder, ObjectPath):
+        return folder
     return folder.with_name(f".{folder.name}.next")
 
 
 def link_all(folder: Path, but: Iterable[str]) -> None:
     """The files of `folder` in its successor too, but for these names. `Halt` on a full disk."""
+    if isinstance(folder, ObjectPath):
+        return
     successor, left_out = successor_of(folder), set(but)
     with halt_on_disk_error(folder):
         for path in sorted(folder.iterdir()):
@@ -47,9 +54,12 @@ def _link(path: Path, to: Path) -> None:
         shutil.copyfile(path, to)
 
 
-def succeed(folder: Path) -> None:
-    """The successor takes the folder's place, and what only the old one had is gone. On Linux's own file systems at no
-    moment neither is there; elsewhere the folder is missing between two renames."""
+def succeed(folder: Path, gone: Iterable[str] = ()) -> None:
+    """The successor takes the folder's place, and what only the old one had, `gone`, is no more. On Linux's own file
+    systems at no moment neither is there; elsewhere the folder is missing between two renames."""
+    if isinstance(folder, ObjectPath):
+        remove(folder / name for name in gone)
+        return
     with halt_on_disk_error(folder):
         if not exchange(folder, successor_of(folder)):
             rename_in_turn(folder, successor_of(folder))
@@ -61,6 +71,8 @@ def succeed(folder: Path) -> None:
 def settle(folder: Path, names: Iterable[str]) -> None:
     """Ends what a killed process began: the successor takes the folder's place where only there is one of the parts
     `names`, those that count; and is gone."""
+    if isinstance(folder, ObjectPath):
+        return
     _put_back(folder)
     successor, named = successor_of(folder), {part_path(folder, name).name for name in names}
     if any(path.name in named and not (folder / path.name).exists() for path in successor.glob("part-*.parquet")):
@@ -70,6 +82,8 @@ def settle(folder: Path, names: Iterable[str]) -> None:
 
 def remove_successor(folder: Path) -> None:
     """Removes the successor's parts; what is nobody's of ours goes into the folder."""
+    if isinstance(folder, ObjectPath):
+        return
     _put_back(folder)
     for left in (_aside(folder), successor_of(folder)):
         for path in left.glob("*"):

@@ -45,7 +45,7 @@ class KeyBroker:
         self._session, self._budget = session, budget
         self._keys = {name: KeyAccount(*limit) for name, limit in limits.items()}
         self._fund = _fund(budget, session) if budget else None
-        self._saved_at = 0.0
+        self._saved_at, self._saving = 0.0, asyncio.Lock()
         self._board, self._changed = KeyBoard(), asyncio.Event()
         self._told = self._board.version
         self._restarted = _is_restarted()
@@ -111,7 +111,7 @@ class KeyBroker:
         before = self._fund.accounts[holder].leased if holder in self._fund.accounts else 0.0
         lease = self._fund.ask(holder, spent, returned, needed, time.monotonic())
         if lease.leased > before or time.monotonic() - self._saved_at >= _SAVE_EVERY_S:
-            self._save(self._fund)
+            await self._save(self._fund)
         return lease
 
     async def spent(self) -> float:
@@ -122,9 +122,11 @@ class KeyBroker:
         """The process, for tests that end it."""
         return os.getpid()
 
-    def _save(self, fund: Fund) -> None:
+    async def _save(self, fund: Fund) -> None:
         assert self._budget is not None
-        write_atomically(self._budget.ledger, json.dumps({"session": self._session, **fund.state()}))
+        async with self._saving:
+            state = json.dumps({"session": self._session, **fund.state()})
+            await asyncio.to_thread(write_atomically, self._budget.ledger, state)
         self._saved_at = time.monotonic()
 
 

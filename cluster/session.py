@@ -126,6 +126,7 @@ def native_noise(log: Path) -> Iterator[None]:
     """What Ray's native code writes to the terminal past Python goes to a file; what Python writes stays."""
     terminal, python_stderr = os.dup(2), sys.stderr
     with halt_on_disk_error(log):
+        log.parent.mkdir(parents=True, exist_ok=True)
         file = log.open("ab")
     with file, os.fdopen(terminal, "w", buffering=1) as stderr:
         os.dup2(file.fileno(), 2)

@@ -15,6 +15,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cluster.errors import Halt, UserError
 from cluster.files import halt_on_disk_error
+from cluster.object_path import path_of
 from cluster.room import Node
 
 _MODULES = ("faiss", "openai", "pyarrow", "pydantic", "yaml", "json_repair", "sentence_transformers")
@@ -85,11 +86,14 @@ def _look(probe: str, content: str, documents: list[str], its_ray: str, its_pyth
         return f"has Ray {ray.__version__} on Python {platform.python_version()}, not {its_ray} on {its_python}"
     if missing := [name for name in _MODULES if importlib.util.find_spec(name) is None]:
         return f"lacks {', '.join(missing)}; install populace's dependencies there"
-    deadline = time.monotonic() + _SEEN_WITHIN_S
-    while not Path(probe).is_file() and time.monotonic() < deadline:
-        time.sleep(0.5)
-    if not Path(probe).is_file() or Path(probe).read_text() != content:
-        return f"does not see run_dir {Path(probe).parent}; name a folder that all nodes mount"
+    deadline, place = time.monotonic() + _SEEN_WITHIN_S, path_of(probe)
+    try:
+        while not place.is_file() and time.monotonic() < deadline:
+            time.sleep(0.5)
+        if not place.is_file() or place.read_text() != content:
+            return f"does not see run_dir {place.parent}; name a folder that all nodes mount"
+    except (Halt, UserError) as error:
+        return f"does not see run_dir: {error}"
     for path in documents:
         if not Path(path).exists():
             return f"does not see {path} of documents.path; name files that all nodes mount, or URLs"

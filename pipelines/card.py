@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow.dataset as ds
 import yaml
 
 from actors.logic.document import DocumentKind
 from cluster.files import write_atomically
 from cluster.manifest import Manifest
+from cluster.parts import batches
 from pipelines.audit_section import audit_section
 from pipelines.closing import first_row, metrics, said
 from pipelines.diversity_table import diversity_section
@@ -186,11 +186,8 @@ def _funnel(counts: dict[str, Any]) -> str:
 
 
 def _models(folder: Path) -> set[str]:
-    parts = sorted((folder / "conversations").glob("part-*.parquet"))
-    if not parts:
-        return set()
     found: set[str] = set()
-    for batch in ds.dataset(parts).to_batches(columns=["models"]):
+    for batch in batches(folder / "conversations", ["models"]):
         for name in ("correspondent", "respondent", "judge"):
             found.update(batch.column("models").field(name).unique().to_pylist())
     return {name for name in found if name}

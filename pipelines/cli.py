@@ -34,12 +34,35 @@ Sets = Annotated[
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start over: remove what this run has made so far.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before --fresh.")]
-RunDir = Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)]
+
+
+def _place(text: str) -> Path:
+    """A folder, or s3://BUCKET/NAME."""
+    from cluster.errors import UserError
+    from cluster.object_path import path_of
+
+    try:
+        return path_of(text)
+    except UserError as error:
+        _leave(str(error), WRONG_USE)
+
+
+def _here(text: str) -> Path:
+    """A path of this machine."""
+    if "://" in text:
+        _leave(f"{text}: the output has to be of this machine; name a file or a folder", WRONG_USE)
+    return Path(text)
+
+
+RunDir = Annotated[
+    Path,
+    typer.Argument(help="The run's folder, or s3://BUCKET/NAME.", show_default=False, parser=_place, metavar="RUN_DIR"),
+]
 
 
 @app.command()
 def demo(
-    run_dir: Annotated[Path, typer.Option(help="Where the run goes.")] = Path("runs/demo"),
+    run_dir: Annotated[Path, typer.Option(help="Where the run goes.", parser=_place)] = Path("runs/demo"),
     set_: Sets = None,
     fresh: Fresh = False,
     yes: Yes = False,
@@ -172,7 +195,8 @@ def export(
         str | None, typer.Option("--as", metavar="KIND", help="jsonl or parquet; else by the ending of --to, or jsonl.")
     ] = None,
     to: Annotated[
-        Path | None, typer.Option(help="A folder, or a .jsonl or .parquet file; else RUN_DIR/exports/FORMAT.")
+        Path | None,
+        typer.Option(help="A folder, or a .jsonl or .parquet file; else RUN_DIR/exports/FORMAT.", parser=_place),
     ] = None,
     split: Annotated[
         str, typer.Option(help="Shares of train,validation,test; a document is in one of them alone.")
@@ -195,7 +219,10 @@ def dedup(
         str, typer.Argument(metavar="INPUT", help="A .jsonl or .parquet, a folder or glob of them.", show_default=False)
     ],
     output: Annotated[
-        Path, typer.Argument(help="The file to write, of the same kind, or a folder for parts.", show_default=False)
+        Path,
+        typer.Argument(
+            help="The file to write, of the same kind, or a folder for parts.", show_default=False, parser=_here
+        ),
     ],
     threshold: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Cosine from which two texts are too close.")

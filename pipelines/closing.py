@@ -18,6 +18,7 @@ from actors.logic.document import DocumentKind
 from actors.logic.filters import Fault
 from actors.logic.growth import NOBODY
 from actors.logic.near_duplicates import ADMITTED, WANTED, Reason
+from cluster.local_copies import readable
 from pipelines.audit_section import audit_lines
 from pipelines.quality_section import quality_lines
 
@@ -28,7 +29,7 @@ _STYLES = {"user": "cyan", "tool": "yellow"}
 def first_row(folder: Path, columns: list[str] | None = None) -> dict[str, Any] | None:
     """The first row of the first part in `folder` that has one, or None."""
     for path in sorted(folder.glob("part-*.parquet")):
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(readable(path)) as file:
             for batch in file.iter_batches(batch_size=1, columns=columns):
                 return dict(batch.to_pylist()[0])
     return None

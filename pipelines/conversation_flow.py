@@ -23,6 +23,7 @@ from actors.logic.dialogue import DialogueRule
 from actors.logic.persona import Persona
 from actors.logic.plan import Pool, SceneRule, Unit, scenes, units
 from cluster.errors import Halt
+from cluster.local_copies import readable
 from cluster.manifest import Lap, Manifest
 from cluster.parts import part_path
 from cluster.session import data_context
@@ -205,10 +206,10 @@ def read_pools(folder: Path, part: str) -> Iterator[Pool]:
     """The documents of a persona part that have personas, or, where nobody has any, all; in the order in which they
     stand there."""
     personas: dict[str, list[Persona]] = {}
-    for row in pq.read_table(part_path(folder / "personas", part), columns=_PERSONA_FIELDS).to_pylist():
+    for row in pq.read_table(readable(part_path(folder / "personas", part)), columns=_PERSONA_FIELDS).to_pylist():
         created = row["created_at"].timestamp()
         personas.setdefault(row["document_id"], []).append(Persona(**row | {"created_at": created}))
-    texts = pq.read_table(part_path(folder / "documents", part), columns=["document_id", "text"])
+    texts = pq.read_table(readable(part_path(folder / "documents", part)), columns=["document_id", "text"])
     for row in texts.to_pylist():
         if (found := personas.get(row["document_id"], [])) or not personas:
             yield Pool(row["document_id"], row["text"], found)

@@ -21,6 +21,7 @@ from actors.index.kept import find, kept_rows
 from actors.logic.diversity.figures import Located, Measuring, Samples, Vectors
 from actors.logic.growth import GrowthRule
 from cluster.errors import Halt
+from cluster.local_copies import readable
 from cluster.manifest import Manifest
 from cluster.parts import part_path
 from pipelines.baseline import baseline_vectors
@@ -94,7 +95,7 @@ def _of(manifest: Manifest, baseline: int) -> str:
 
 def read_personas(folder: Path, parts: list[str]) -> Iterator[tuple[int, str, str]]:
     for name in parts:
-        with pq.ParquetFile(part_path(folder, name)) as file:
+        with pq.ParquetFile(readable(part_path(folder, name))) as file:
             for batch in file.iter_batches(batch_size=_ROWS, columns=_COLUMNS):
                 yield from zip(*(batch.column(name).to_pylist() for name in _COLUMNS), strict=True)
 

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from actors.logic.dues import Lots, dues, lot
 from actors.logic.plan import LapDues
+from cluster.local_copies import readable
 from cluster.parts import part_path
 
 _HELD = 4_000_000  # lots in memory; beyond, they are drawn again at each pass
@@ -35,7 +36,9 @@ def _lots(folder: Path, names: Sequence[str], seed: int, held: bool) -> Callable
 
     def drawn() -> Iterator[Lots]:
         for name in names:
-            table = pq.read_table(part_path(folder, name), columns=["document_id"], read_dictionary=["document_id"])
+            table = pq.read_table(
+                readable(part_path(folder, name)), columns=["document_id"], read_dictionary=["document_id"]
+            )
             ids = table.column("document_id").unique().to_pylist()
             yield np.array([lot(seed, one) for one in ids], np.uint64)
 

@@ -10,6 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cluster.local_copies import readable
+
 _READ = 10_000
 _COLUMNS = ["stage", "kind", "message", "item_id", "attempts"]
 
@@ -43,7 +45,7 @@ def failure_kinds(folder: Path, examples: int = 1, most: int = _READ) -> list[Ki
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
     """None where the part was put together with others meanwhile."""
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(readable(path)) as file:
             for batch in file.iter_batches(columns=_COLUMNS):
                 yield from batch.to_pylist()
     except (OSError, pa.ArrowInvalid):

@@ -20,6 +20,7 @@ from ray.exceptions import RayTaskError
 
 from cluster.files import atomic_path
 from cluster.folder_swap import link_all, remove_successor, succeed, successor_of
+from cluster.local_copies import readable
 from cluster.manifest import Manifest
 from cluster.named import as_raised
 from cluster.parts import part_path
@@ -54,13 +55,14 @@ def merge_lap(folder: Path, manifest: Manifest, lap: int, most_rows: int = MOST_
         target = f"{lap}-{number:05d}"
         _merge_elsewhere(folder, group, target)
         parts = put_together(parts, group, target)
+        gone = [part_path(folder, name).name for name in group]
         for kind in _succeeding(folder):
-            link_all(folder / kind, [part_path(folder, name).name for name in group])
+            link_all(folder / kind, gone)
         manifest.conversations.parts = parts  # at once: who is interrupted here has the one or the others
         manifest.laps[lap].merged += [name for name in group if not _is_merged(name)]
         manifest.save()
         for kind in _succeeding(folder):
-            succeed(folder / kind)
+            succeed(folder / kind, gone)
         number += 1
     if manifest.laps[lap].done:
         manifest.laps[lap].merged = []
@@ -93,13 +95,13 @@ def merge(folder: Path, names: list[str], target: str, group_bytes: int = _GROUP
     """Write the parts `names` of each folder one after the other into the part `target` in its successor. `Halt` on a
     full disk."""
     for kind in FOLDERS:
-        sources = [path for name in names if (path := part_path(folder / kind, name)).exists()]
+        sources = [path for name in names if (path := part_path(folder / kind, name)).is_file()]
         if sources:
             _write(sources, part_path(successor_of(folder / kind), target), group_bytes)
 
 
 def _write(sources: list[Path], target: Path, group_bytes: int) -> None:
-    schema = pq.read_schema(sources[0])
+    schema = pq.read_schema(readable(sources[0]))
     with atomic_path(target) as free, pq.ParquetWriter(free, schema, compression="zstd") as writer:
         held, rows, size = list[pa.Table](), 0, 0
         for path in sources:
@@ -115,7 +117,7 @@ def _write(sources: list[Path], target: Path, group_bytes: int) -> None:
 
 def _pieces(path: Path) -> Iterator[pa.Table]:
     """A row group at a time: a part may be a merged one."""
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(readable(path)) as file:
         for number in range(file.num_row_groups):
             yield file.read_row_group(number)
 

@@ -19,6 +19,7 @@ from actors.logic.document import digest
 from actors.logic.growth import Failure, GrowthRule
 from actors.persona_pool import PersonaPart
 from cluster.errors import Halt
+from cluster.local_copies import readable, scratch
 from cluster.manifest import Manifest
 from cluster.parts import part_path, write_part
 from cluster.seen_set import SeenSet
@@ -98,7 +99,7 @@ class _Flow:
 
     def run(self, splits: list[Split]) -> None:
         settings = self._settings.documents
-        with SeenSet(self._settings.folder / ".seen") as seen:
+        with SeenSet(scratch(self._settings.folder) / ".seen") as seen:
             for digests in done_documents(self._settings.folder, self._manifest):
                 seen.add_new(digests)
             documents = stream(
@@ -176,5 +177,9 @@ class _Flow:
 def done_documents(folder: Path, manifest: Manifest) -> Iterator[np.ndarray[Any, np.dtype[np.uint64]]]:
     """Digests of the documents in the parts that count, part by part."""
     for name in manifest.personas.parts:
-        ids = pq.read_table(part_path(folder / "documents", name), columns=["document_id"]).column(0).to_pylist()
+        ids = (
+            pq.read_table(readable(part_path(folder / "documents", name)), columns=["document_id"])
+            .column(0)
+            .to_pylist()
+        )
         yield np.array([digest(one) for one in ids], dtype=np.uint64)

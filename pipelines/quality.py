@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from actors.logic.quality import CRITERIA, Why
+from cluster.local_copies import readable
 from cluster.manifest import Manifest
 from cluster.parts import part_path
 from pipelines.settings import Settings
@@ -44,7 +45,7 @@ def quality_totals(manifest: Manifest) -> dict[str, Any]:
 def measure_quality(folder: Path, manifest: Manifest) -> None:
     """Puts `facts["quality"]` into the manifest: means over the rows, part by part."""
     paths = (part_path(folder / "conversations", name) for name in manifest.conversations.parts)
-    manifest.facts["quality"] = measured(pq.read_table(path, columns=_COLUMNS) for path in paths)
+    manifest.facts["quality"] = measured(pq.read_table(readable(path), columns=_COLUMNS) for path in paths)
 
 
 def measured(tables: Iterable[pa.Table]) -> dict[str, Any]:

@@ -182,6 +182,7 @@ def at_work(
     """Ray, the run's actors and the view of its progress, for as long as the block lasts; the manifest and the ledger
     are written however it ends. On a cluster, every node has to see the run's folder, and files of `splits`."""
     from cluster.journal import prepare
+    from cluster.local_copies import scratch
     from cluster.session import native_noise, session
     from pipelines.ledger import Ledger
     from pipelines.progress import RunView
@@ -194,7 +195,7 @@ def at_work(
     ending = "interrupted"
     with ExitStack() as stack:
         with console.status("starting Ray and the models …") if console.is_terminal else nullcontext():
-            stack.enter_context(native_noise(folder / "ray.log"))
+            stack.enter_context(native_noise(scratch(folder) / "ray.log"))
             stack.enter_context(session(settings.cluster.address))
             if address_of(settings.cluster.address):
                 check_cluster(settings, splits, callers_wanted(settings), console)

@@ -14,10 +14,12 @@ from typing import Any
 
 from actors.logic.dialogue import Context
 from cluster.errors import UserError
-from cluster.files import RunLock
+from cluster.files import run_lock
 from cluster.folder_swap import remove_successor, settle
 from cluster.journal import belongs_to_another
+from cluster.local_copies import remove, scratch
 from cluster.manifest import Manifest, load
+from cluster.object_path import ObjectPath
 from cluster.parts import sweep
 from pipelines.settings import Settings, kept_config
 from pipelines.talk_tools import is_file
@@ -57,9 +59,9 @@ def open_run(settings: Settings, command: str, fresh: bool = False) -> Iterator[
     parts were made under.
     """
     folder = settings.folder
-    if folder.exists() and not folder.is_dir():
+    if not isinstance(folder, ObjectPath) and folder.is_file():
         raise UserError(f"run_dir {settings.run_dir} is a file; name a folder")
-    with RunLock(folder, command):
+    with run_lock(folder, command):
         if fresh:
             clear(folder)
         manifest = load(folder / "manifest.json") or _new(settings, folder)
@@ -82,6 +84,8 @@ def clear(folder: Path) -> None:
         if not belongs_to_another(folder / "journal", _run_id(folder)):
             _remove(folder / "journal", _JOURNAL)
         _remove(folder, [*_OWN, *_DEDUP])
+    if (copies := scratch(folder)) != folder:
+        shutil.rmtree(copies, ignore_errors=True)
     services = [
         one for name in ("dedup", "openings") for one in (*sorted(folder.glob(f"{name}/shard-*")), folder / name)
     ]
@@ -100,8 +104,7 @@ def _run_id(folder: Path) -> str | None:
 
 def _remove(folder: Path, patterns: Iterable[str]) -> None:
     for pattern in patterns:
-        for path in folder.glob(pattern):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        remove(folder.glob(pattern))
 
 
 def sweep_strays(folder: Path, manifest: Manifest) -> None:

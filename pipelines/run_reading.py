@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.errors import UserError
+from cluster.errors import Halt, UserError
 from cluster.files import holder_of, is_held
 from cluster.manifest import Manifest, load
 from pipelines.closing import metrics
@@ -51,6 +51,8 @@ def find_run(run_dir: Path) -> FoundRun:
     """The run in a folder. `UserError` where it is none, or of another version."""
     try:
         manifest = load(run_dir / "manifest.json") if run_dir.is_dir() else None
+    except Halt as halt:
+        raise UserError(str(halt)) from None
     except OSError as error:
         raise UserError(f"{run_dir} cannot be read: {error.strerror}") from None
     if manifest is None:

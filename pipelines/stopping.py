@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from actors.logic.document import digest
 from cluster.errors import Halt
+from cluster.local_copies import readable, scratch
 from cluster.manifest import Manifest
 from cluster.parts import part_path
 from cluster.seen_set import SeenSet
@@ -34,7 +35,9 @@ class Stopping:
         self._rule, self._folder = settings.conversations.stop, settings.folder
         self._manifest, self._began = manifest, began
         self._seen = {
-            name: SeenSet(settings.folder / f".{name}") for name in _COLUMNS if getattr(self._rule, name) is not None
+            name: SeenSet(scratch(settings.folder) / f".{name}")
+            for name in _COLUMNS
+            if getattr(self._rule, name) is not None
         }
         self._rows = self._failures = 0
         manifest.facts.pop("stopped", None)
@@ -75,7 +78,9 @@ class Stopping:
 
     def _count(self, name: str) -> None:
         for what, seen in self._seen.items():
-            column = pq.read_table(part_path(self._folder / "conversations", name), columns=[_COLUMNS[what]]).column(0)
+            column = pq.read_table(
+                readable(part_path(self._folder / "conversations", name)), columns=[_COLUMNS[what]]
+            ).column(0)
             listed = pc.list_flatten(column) if pa.types.is_list(column.type) else column
             ids = listed.drop_null().unique().to_pylist()
             seen.add_new(np.array([digest(one) for one in ids], np.uint64))

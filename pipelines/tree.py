@@ -16,6 +16,7 @@ from rich.tree import Tree
 
 from actors.logic.sampling import derived_rng
 from cluster.errors import UserError
+from cluster.local_copies import readable
 from cluster.manifest import Manifest
 from cluster.parts import part_path
 from pipelines.run_reading import find_run
@@ -58,13 +59,13 @@ def _some(run_dir: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 
 def _documents(folder: Path, part: str) -> set[str]:
-    return set(pq.read_table(part_path(folder, part), columns=["document_id"]).column(0).to_pylist())
+    return set(pq.read_table(readable(part_path(folder, part)), columns=["document_id"]).column(0).to_pylist())
 
 
 def _tree(run_dir: Path, part: str, document_id: str, width: int) -> Tree:
     where = pc.field("document_id") == document_id
-    [document] = pq.read_table(part_path(run_dir / "documents", part), filters=where).to_pylist()
-    people = pq.read_table(part_path(run_dir / "personas", part), columns=_COLUMNS, filters=where).to_pylist()
+    [document] = pq.read_table(readable(part_path(run_dir / "documents", part)), filters=where).to_pylist()
+    people = pq.read_table(readable(part_path(run_dir / "personas", part)), columns=_COLUMNS, filters=where).to_pylist()
     if not people:
         raise UserError(f"the document {document_id} has no persona; see {run_dir}/failures for why")
     children: dict[str | None, list[dict[str, Any]]] = defaultdict(list)

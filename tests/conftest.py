@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -30,7 +31,17 @@ ROOT = Path(__file__).resolve().parent.parent
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "HF_HUB_OFFLINE": "1", "NO_COLOR": "1", "TERM": "dumb"}
 QUIET |= {"RAY_worker_niceness": "0"}  # where much else runs, Ray's own 15 starves the workers
 _MARK = "POPULACE_STARTED_BY_TEST"
+
+
+def _free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+S3_PORT = _free_port()  # known before it is served, for the Ray that outlives the tests
 AWS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_EC2_METADATA_DISABLED": "true"}
+AWS |= {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{S3_PORT}"}
 _ACTORS = ("Meter", "KeyBroker", "LLMCaller", "PersonaPool", "MapWorker", "DedupService", "ModelServer")
 _ACTORS += ("Embedder", "EndpointEmbedder", "BioWriter")
 
@@ -175,7 +186,7 @@ def start_populace(_starter: Starter) -> Callable[..., PopulaceProcess]:
 @pytest.fixture(scope="session")
 def ray_of_the_session() -> Iterator[RayProcess]:
     """For tests that join it in their own process; runs take `shared_ray`."""
-    ray = RayProcess(QUIET)
+    ray = RayProcess(QUIET | AWS)
     yield ray
     ray.stop()
 
@@ -234,33 +245,33 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 class ObjectStoreProcess:
-    """A running `tests/object_store.py`, with one bucket."""
+    """A running `tests/object_store.py`, with one bucket; who has this `environment` finds it under s3://bucket."""
 
     def __init__(self, stderr: Path) -> None:
-        command = [sys.executable, str(ROOT / "tests" / "object_store.py")]
+        command = [sys.executable, str(ROOT / "tests" / "object_store.py"), str(S3_PORT)]
         with stderr.open("wb") as errors:
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors)
         said = self._process.stdout.readline()
         if not said:
             raise RuntimeError(f"the object store did not start: {stderr.read_text()[-2000:]}")
-        from pyarrow.fs import FileSystem
+        self.port, self.environment = int(said), AWS
+        self._ask("PUT", "/bucket")
 
-        self.port = int(said)
-        FileSystem.from_uri(f"{self.url('')}&allow_bucket_creation=true")[0].create_dir("bucket")
-
-    def url(self, path: str) -> str:
-        return f"s3://bucket/{path}?endpoint_override=127.0.0.1:{self.port}&scheme=http&region=us-east-1"
+    def answer(self, **said: Any) -> None:
+        """`answer(every=7)` has every seventh request answered so, `answer(status=403, code="AccessDenied",
+        methods=["PUT"])` all of these; `answer()` none."""
+        self._ask("POST", "/-/faults", json.dumps(said))
 
     def fail(self, count: int, *methods: str) -> None:
         """The next `count` requests of these methods are answered by a 503."""
-        self._ask("POST", "/-/faults", json.dumps({"count": count, "methods": methods}))
+        self.answer(count=count, methods=methods)
 
     def requests(self, method: str) -> int:
         return json.loads(self._ask("GET", "/-/requests")).get(method, 0)
 
     def stop(self) -> None:
         self._process.terminate()
-        self._process.wait(5)
+        self._process.wait(30)
         self._process.stdout.close()
 
     def _ask(self, method: str, path: str, body: str | None = None) -> str:
@@ -272,18 +283,22 @@ class ObjectStoreProcess:
             connection.close()
 
 
-@pytest.fixture(scope="module")
-def _object_store_of_the_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStoreProcess]:
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in AWS.items():
-            environment.setenv(name, value)
-        store = ObjectStoreProcess(tmp_path_factory.mktemp("object-store") / "stderr")
-        yield store
-        store.stop()
+@pytest.fixture(scope="session")
+def _object_store_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStoreProcess]:
+    store = ObjectStoreProcess(tmp_path_factory.mktemp("object-store") / "stderr")
+    yield store
+    store.stop()
 
 
 @pytest.fixture
-def object_store(_object_store_of_the_module: ObjectStoreProcess) -> Iterator[ObjectStoreProcess]:
-    """An S3 with one bucket, in a process of its own for a module, without faults at first."""
-    _object_store_of_the_module.fail(0)
-    yield _object_store_of_the_module
+def object_store(
+    _object_store_of_the_session: ObjectStoreProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ObjectStoreProcess]:
+    """An S3 with one bucket, in a process of its own, without faults at first; copies of objects are kept under the
+    test's folder."""
+    for name, value in AWS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("POPULACE_CACHE", str(tmp_path / "cache"))
+    _object_store_of_the_session.answer()
+    yield _object_store_of_the_session
+    _object_store_of_the_session.answer()

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from actors.index.rows import ID, Layout, Rows, layout_of
 from actors.index.segments import Place, map_segment, segment_count, segment_layout
 from actors.index.tail import read_stream, stream_numbers, stream_path
+from cluster.local_copies import opened
 
 
 def kept_rows(folder: Path) -> Iterator[Rows]:
@@ -82,7 +83,7 @@ def _layout(folder: Path) -> Layout | None:
     if segment_count(folder):
         return segment_layout(folder, 0)
     for number in stream_numbers(folder):
-        with pa.OSFile(str(stream_path(folder, number))) as source:
+        with opened(stream_path(folder, number)) as source:
             try:
                 return layout_of(pa.ipc.open_stream(source).schema)
             except pa.ArrowInvalid:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from actors.index.rows import ID, Layout, Rows
 from actors.index.segments import Place, map_segment, map_segments, write_segment
-from actors.index.tail import StreamWriter, TailRows, read_stream, stream_numbers, stream_path
+from actors.index.tail import ObjectWriter, StreamWriter, TailRows, read_stream, stream_numbers, stream_path
 from actors.logic.footprint import SEGMENT_ROWS
+from cluster.object_path import ObjectPath
 
 
 class IndexLog:
@@ -36,7 +37,7 @@ class IndexLog:
         self._folder, self._layout = folder, Layout(model, dimension, signature)
         self._segments: list[Rows] = []
         self._sealed, self._tail = Place(), TailRows(self._layout)
-        self._writer: StreamWriter | None = None
+        self._writer: StreamWriter | ObjectWriter | None = None
         self._last_number = 0
         self._parts: tuple[Rows, ...] = ()
         if folder:
@@ -52,7 +53,9 @@ class IndexLog:
         then none of them is there."""
         self._seal_full()
         if self._folder:
-            writer = self._writer = self._writer or self._new_writer(self._folder)
+            if self._writer is None or self._writer.is_full:
+                self._writer = self._new_writer(self._folder)
+            writer = self._writer
             try:
                 writer.append(rows)
             except BaseException:
@@ -132,8 +135,10 @@ class IndexLog:
             while len(self._tail) >= SEGMENT_ROWS:
                 self._seal()
 
-    def _new_writer(self, folder: Path) -> StreamWriter:
+    def _new_writer(self, folder: Path) -> StreamWriter | ObjectWriter:
         self._last_number += 1
+        if isinstance(folder, ObjectPath):
+            return ObjectWriter(folder, self._last_number, self._layout)
         return StreamWriter(folder, self._last_number, self._layout)
 
     def _seal_full(self) -> None:

@@ -20,6 +20,7 @@ from actors.index.tiers import Rung, Tiers
 from actors.index.vectors import VectorIndex
 from actors.logic.minhash import PERMUTATIONS, Signatures
 from cluster.errors import UserError
+from cluster.local_copies import scratch
 
 
 class PersonaIndex:
@@ -49,7 +50,7 @@ class PersonaIndex:
             self._forms.add(rows.forms, start)
             start += len(rows)
         self._vectors = VectorIndex(self._log, tiers or Tiers(), Snapshots(folder, self._log) if folder else None)
-        self._bands = BandIndex(self._log, minhash, folder) if minhash else None
+        self._bands = BandIndex(self._log, minhash, scratch(folder) if folder else None) if minhash else None
 
     def __len__(self) -> int:
         return len(self._log)

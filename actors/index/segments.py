@@ -12,6 +12,7 @@ import pyarrow as pa
 from actors.index.rows import Layout, Rows, check_schema, from_batch, layout_of, schema_of, to_batch
 from cluster.errors import UserError
 from cluster.files import atomic_path
+from cluster.local_copies import local_copy
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -69,7 +70,7 @@ def segment_path(folder: Path, order: int) -> Path:
 @contextmanager
 def _whole(path: Path) -> Iterator[Path]:
     try:
-        yield path
+        yield local_copy(path)
     except (pa.ArrowException, KeyError, ValueError, OSError) as error:
         reason = "is missing" if isinstance(error, FileNotFoundError) else "is damaged"
         raise UserError(f"{path} {reason}; put it back from a copy, or start over with --fresh") from error

@@ -12,7 +12,9 @@ import faiss
 import numpy as np
 
 from actors.index.log import IndexLog
-from cluster.files import sync
+from cluster.errors import Halt
+from cluster.files import give_place
+from cluster.local_copies import local_copy, scratch
 
 logger = logging.getLogger(__name__)
 
@@ -28,13 +30,13 @@ class Snapshots:
 
     def save(self, index: faiss.IndexIVF) -> None:
         """Writes it aside, renames it and removes those before it; a disk that refuses is warned of."""
-        aside = self._folder / ".index.faiss.tmp"
+        aside = scratch(self._folder) / ".index.faiss.tmp"
         try:
+            aside.parent.mkdir(parents=True, exist_ok=True)
             faiss.write_index(index, str(aside))
             path = self._folder / f"index-{index.ntotal:012}-{self._last_id(index.ntotal)}-{_checksum(aside):08x}.faiss"
-            sync(aside)
-            aside.replace(path)
-        except (OSError, RuntimeError) as error:  # FAISS raises RuntimeError whatever the matter
+            give_place(aside, path)
+        except (OSError, RuntimeError, Halt) as error:  # FAISS raises RuntimeError whatever the matter
             logger.warning("%s: no snapshot of the index (%s); the next start will build it", self._folder, error)
             with suppress(OSError):
                 aside.unlink(missing_ok=True)
@@ -56,9 +58,10 @@ class Snapshots:
         if not rows.isdigit() or not 0 < int(rows) <= len(self._log) or last_id != self._last_id(int(rows)):
             return None
         try:
-            if f"{_checksum(path):08x}" != checksum:
+            file = local_copy(path)
+            if f"{_checksum(file):08x}" != checksum:
                 return None
-            index = cast(faiss.IndexIVF, faiss.read_index(str(path)))
+            index = cast(faiss.IndexIVF, faiss.read_index(str(file)))
         except (OSError, RuntimeError):
             return None
         fits = isinstance(index, faiss.IndexIVF) and (index.d, index.ntotal) == (self._log.dimension, int(rows))

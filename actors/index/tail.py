@@ -12,13 +12,16 @@ import pyarrow as pa
 from actors.index.rows import Layout, Rows, check_schema, empty_rows, from_batch, schema_of, to_batch
 from actors.index.segments import Place
 from cluster.files import halt_on_disk_error
+from cluster.local_copies import opened
+from cluster.object_path import ObjectPath
 
 _LEAST_ROOM = 1024
+_OBJECT_BYTES = 1 << 20  # from which on another stream is begun
 
 
 def read_stream(path: Path, layout: Layout) -> Iterator[Rows]:
     """The batches of a stream; a torn one ends it. `UserError` where another model or dimension wrote it."""
-    with pa.OSFile(str(path)) as source:
+    with opened(path) as source:
         try:
             stream = pa.ipc.open_stream(source)
         except pa.ArrowInvalid:
@@ -58,10 +61,42 @@ class StreamWriter:
                 file.truncate(whole)
             raise
 
+    @property
+    def is_full(self) -> bool:
+        """Never: it goes on until it is sealed."""
+        return False
+
     def close(self) -> None:
         """Lets the file go as a killed writer would: a stream needs no end."""
         with suppress(OSError):
             self._sink.close()
+
+
+class ObjectWriter:
+    """A stream as an object, which nothing can be appended to: it is put again, longer, while it is short."""
+
+    def __init__(self, folder: ObjectPath, number: int, layout: Layout) -> None:
+        self.number, self.rows, self._bytes = number, 0, 0
+        self._path, self._schema = stream_path(folder, number), schema_of(layout)
+        self._batches: list[pa.RecordBatch] = []
+
+    @property
+    def is_full(self) -> bool:
+        return self._bytes >= _OBJECT_BYTES
+
+    def append(self, rows: Rows) -> None:
+        """In the store when this returns."""
+        self._batches.append(to_batch(rows, self._schema))
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, self._schema) as stream:
+            for batch in self._batches:
+                stream.write_batch(batch)
+        content = sink.getvalue()
+        self._path.write_bytes(content)
+        self.rows, self._bytes = self.rows + len(rows), len(content)
+
+    def close(self) -> None:
+        """All of it is in the store."""
 
 
 @dataclass(slots=True)

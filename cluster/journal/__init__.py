@@ -2,7 +2,7 @@
 functions and retrievers said (`recall`).
 
 Knows no model, prompt or price: a request is a mapping, an answer another. A journal lies in a local or shared folder
-(a `Path`) or at the URL of an object store. Used in this order: the driver calls `prepare`, once, under the run's lock;
+or in an object store (an `ObjectPath`). Used in this order: the driver calls `prepare`, once, under the run's lock;
 then each caller opens one `JournalReader` over what earlier runs paid, and by `open_writer` one writer for what it
 pays itself.
 

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import re
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import BinaryIO, TypeVar, cast
-
-from pyarrow.fs import FileSelector
+from typing import BinaryIO
 
 from cluster.errors import Halt
-from cluster.journal.address import cache_of, file_system, shown
+from cluster.files import atomic_path
 from cluster.journal.ahead import Ahead
-from cluster.retry import backoff_s
+from cluster.local_copies import scratch
+from cluster.object_path import ObjectPath
+from cluster.object_store import BEYOND_ITS_END, PATIENCE_S, code_of, told
 
-T = TypeVar("T")
-
-PATIENCE_S = 120.0
-_START_PATIENCE_S = 15.0
 _PIECE = 4 << 20  # what is read in one go of a segment that is read through
 _BLOCK = 1 << 20  # what is read around one record, and kept; most segments are one
 _BLOCKS = 64
@@ -33,17 +26,17 @@ _BEGAN = re.compile(r"(\d{13})-")
 class Bucket:
     """Segments as objects. What fails is tried again for `patience_s` seconds, and then a `Halt`."""
 
-    def __init__(self, url: str, index: Path | None = None, patience_s: float = PATIENCE_S) -> None:
-        self._system, path = file_system(url)
-        self._path, self._patience_s = path.rstrip("/"), patience_s
-        self.name, self.index = shown(url), index or cache_of(url)
+    def __init__(self, place: ObjectPath, index: Path | None = None, patience_s: float = PATIENCE_S) -> None:
+        self._place, self.name = place, str(place)
+        self.index = index or scratch(place) / "index"
+        with self._told():
+            self._store = place.store(patience_s)
         self._ahead: Ahead | None = None
         self._blocks: dict[tuple[str, int], asyncio.Task[bytes]] = {}
 
     def sizes(self) -> dict[str, int]:
-        selector = FileSelector(self._path, allow_not_found=True)
-        found = self._tried(lambda: self._system.get_file_info(selector))
-        return {info.base_name: info.size for info in found if info.is_file and info.base_name.endswith(".jsonl")}
+        found = ((name, told_of["size"]) for name, told_of in self._place.listed() if told_of)
+        return {name: size for name, size in found if name.endswith(".jsonl")}
 
     def began_at(self, segment: str) -> float:
         """As the name says: an object is not asked for it."""
@@ -101,44 +94,24 @@ class Bucket:
 
     @contextmanager
     def create(self, segment: str) -> Iterator[BinaryIO]:
-        try:
-            with self._system.open_output_stream(f"{self._path}/{segment}") as stream:
-                yield cast(BinaryIO, stream)
-        except OSError as error:
-            raise self._halt(error) from error
+        with atomic_path(self._place / segment) as path, path.open("wb", buffering=1 << 20) as file:
+            yield file
 
     def put(self, name: str, content: bytes) -> None:
         """An object, whole or not at all; again with the same content it changes nothing."""
-
-        def write() -> None:
-            with self._system.open_output_stream(f"{self._path}/{name}") as stream:
-                stream.write(content)
-
-        try:
-            self._tried(write)
-        except FileNotFoundError as error:
-            raise self._halt(error) from error
+        with self._told():
+            self._store.put(self._key(name), content)
 
     def remove(self, segments: list[str]) -> None:
-        def delete(segment: str) -> None:
-            try:
-                self._tried(lambda: self._system.delete_file(f"{self._path}/{segment}"))
-            except FileNotFoundError:
-                return
-
-        with ThreadPoolExecutor(_WIDTH) as pool:
-            list(pool.map(delete, segments))
+        if segments:
+            with self._told():
+                self._store.delete([self._key(one) for one in segments])
 
     def sweep(self) -> None:
         """An object that was not put whole is not there."""
 
     def probe(self) -> None:
-        patience, self._patience_s = self._patience_s, min(self._patience_s, _START_PATIENCE_S)
-        try:
-            self.put("probe", b"")
-            self.remove(["probe"])
-        finally:
-            self._patience_s = patience
+        self._place.check()
 
     def read(self, document: str) -> bytes | None:
         try:
@@ -156,32 +129,17 @@ class Bucket:
         self._blocks.clear()
 
     def _read(self, name: str, start: int, length: int) -> bytes:
-        def read() -> bytes:
-            with self._system.open_input_file(f"{self._path}/{name}") as file:
-                length_left = min(length, file.size() - start)
-                return bytes(file.read_at(length_left, start)) if length_left > 0 else b""
+        try:
+            with self._told():
+                found = self._store.get(self._key(name), options={"range": (start, start + length)})
+                return found.bytes().to_bytes()
+        except Halt as halt:
+            if code_of(halt.__cause__) == BEYOND_ITS_END:
+                return b""
+            raise
 
-        return self._tried(read)
+    def _key(self, name: str) -> str:
+        return (self._place / name).key
 
-    def _tried(self, operation: Callable[[], T]) -> T:
-        tries, until = 0, time.monotonic() + self._patience_s
-        while True:
-            try:
-                return operation()
-            except FileNotFoundError:
-                raise
-            except OSError as error:
-                tries += 1
-                wait = backoff_s(tries, random.random(), cap_s=10.0)
-                if time.monotonic() + wait > until:
-                    raise self._halt(error) from error
-            time.sleep(wait)
-
-    def _halt(self, error: OSError) -> Halt:
-        return Halt(
-            f"journal {self.name}: {_reason(error)}; check its address, the rights and the network, and run again"
-        )
-
-
-def _reason(error: OSError) -> str:
-    return " ".join(str(error).split())[:300]
+    def _told(self) -> AbstractContextManager[None]:
+        return told(f"journal {self.name}")

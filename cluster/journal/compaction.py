@@ -15,6 +15,7 @@ import secrets
 from binascii import unhexlify
 from collections.abc import Iterator
 from itertools import compress
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ from cluster.journal.index import (
     note_of,
 )
 from cluster.journal.moves import Moves
-from cluster.journal.places import Place, store_at
+from cluster.journal.places import store_at
 from cluster.journal.record import KEY, is_sound
 from cluster.journal.store import Store
 
@@ -50,7 +51,7 @@ class _Stale(Exception):
     """A segment does not hold what the index says."""
 
 
-def compact(place: Place, rule: Rule | None = None) -> Summary:
+def compact(place: Path, rule: Rule | None = None) -> Summary:
     """Brings the index up to the segments, first compacting them where that pays; finishes what a killed one began.
 
     Keeps of each key the answer that the index has, so that what was once given out stays. Segments that a process may

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from cluster.errors import UserError
 from cluster.journal.compaction import compact
 from cluster.journal.compaction_rule import Rule
 from cluster.journal.index import Summary
-from cluster.journal.places import Place, store_at
+from cluster.journal.places import store_at
 from cluster.journal.store import Store
 
 FORMAT = 1
 _DOCUMENT = "journal.json"
 
 
-def prepare(place: Place, run_id: str, rule: Rule | None = None) -> Summary:
+def prepare(place: Path, run_id: str, rule: Rule | None = None) -> Summary:
     """What the driver does before its callers start: the journal is this run's, takes records, and is indexed.
 
     One without a name is taken over. `UserError` where it is of another run or version, `Halt` where it could not keep
@@ -29,7 +30,7 @@ def prepare(place: Place, run_id: str, rule: Rule | None = None) -> Summary:
     return compact(place, rule)
 
 
-def belongs_to_another(place: Place, run_id: str | None) -> bool:
+def belongs_to_another(place: Path, run_id: str | None) -> bool:
     """Whether the journal at `place` says that it is another run's; False where the own `run_id` is not known."""
     if run_id is None:
         return False

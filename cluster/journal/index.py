@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from itertools import count
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from cluster.digest_map import DigestMap
 from cluster.digest_runs import DIGEST
 from cluster.files import halt_on_disk_error
-from cluster.journal.places import Place, store_at
+from cluster.journal.places import store_at
 from cluster.journal.record import KEY, is_sound, time_of
 from cluster.journal.store import Store
 
@@ -62,7 +63,7 @@ class Segment:
 Known = dict[int, Segment]  # the segments of an index by their numbers
 
 
-def index_segments(place: Place, batch_records: int = BATCH_RECORDS) -> Summary:
+def index_segments(place: Path, batch_records: int = BATCH_RECORDS) -> Summary:
     """Brings the index of a journal up to its segments, in bounded memory; a killed one is carried on by the next.
 
     Reads only what is new since the last time. Of a key journaled twice the first answer is kept: that of a compacted

@@ -1,4 +1,4 @@
-"""What a journal's place means: a `Path` is a folder, a URL an object store."""
+"""What a journal's place means: a folder, or an object store."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ from cluster.journal.file_writer import JournalWriter
 from cluster.journal.folder import Folder
 from cluster.journal.record import Record, is_sound, record_of
 from cluster.journal.store import Store, Writer
+from cluster.object_path import ObjectPath
 
-Place = Path | str
 
-
-def store_at(place: Place) -> Store:
+def store_at(place: Path) -> Store:
     """Where the segments of the journal at `place` lie."""
-    if isinstance(place, Path):
+    if not isinstance(place, ObjectPath):
         return Folder(place)
     from cluster.journal.bucket import Bucket
 
     return Bucket(place)
 
 
-def open_writer(place: Place, writer_id: str) -> Writer:
+def open_writer(place: Path, writer_id: str) -> Writer:
     """A writer of the kind that the place needs. Call it where its event loop runs."""
-    if isinstance(place, Path):
+    if not isinstance(place, ObjectPath):
         return JournalWriter(place, writer_id)
     from cluster.journal.bucket import Bucket
     from cluster.journal.object_writer import ObjectWriter

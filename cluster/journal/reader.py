@@ -7,9 +7,10 @@ from pathlib import Path
 
 from cluster.digest_map import DigestMap
 from cluster.journal.index import OFFSET_BITS, Batch, Segment, alone, bring_up, free_numbers, known_segments
-from cluster.journal.places import Place, store_at
+from cluster.journal.places import store_at
 from cluster.journal.record import KEY, is_sound, record_of
 from cluster.journal.store import Store
+from cluster.object_path import ObjectPath
 
 logger = logging.getLogger(__name__)
 
@@ -22,9 +23,9 @@ class JournalReader:
     index is first brought up to the segments.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Path) -> None:
         self._store = store_at(place)
-        self._index = DigestMap(self._store.index) if isinstance(place, Path) else _own_index(self._store)
+        self._index = _own_index(self._store) if isinstance(place, ObjectPath) else DigestMap(self._store.index)
         self._known = known_segments(self._index)
 
     def __len__(self) -> int:

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow.dataset as ds
 import yaml
 
 from cluster.files import write_atomically
 from cluster.manifest import Manifest
+from cluster.parts import batches
 from pipelines import card as whole
 from pipelines.closing import metrics
 from pipelines.quoting import quote
@@ -74,8 +74,7 @@ Run {manifest.run_id}.
 
 
 def _models(folder: Path) -> list[str]:
-    parts = sorted((folder / "bios").glob("part-*.parquet"))
     found: set[str] = set()
-    for batch in ds.dataset(parts).to_batches(columns=["model"]) if parts else ():
+    for batch in batches(folder / "bios", ["model"]):
         found.update(batch.column("model").unique().to_pylist())
     return sorted(found)

@@ -16,6 +16,7 @@ from actors.logic.variables_call import VariablesCall
 from actors.model_server import CONTEXT
 from cluster.errors import Halt, UserError
 from cluster.files import write_atomically
+from cluster.local_copies import local_copy
 from cluster.manifest import Manifest
 from cluster.program import Done, Failed, Halted
 from pipelines.batching import unbatched
@@ -74,7 +75,7 @@ def _known_people(chosen: Bios, rule: BioRule, settings: Settings, manifest: Man
     kept = settings.folder / VARIABLES
     if not chosen.variables and not (kept.is_file() and "bios" in manifest.facts):
         return None
-    return _people_of(chosen.variables or [str(kept)], chosen, rule, manifest)
+    return _people_of(chosen.variables or [str(local_copy(kept))], chosen, rule, manifest)
 
 
 def _people_of(files: list[str], chosen: Bios, rule: BioRule, manifest: Manifest) -> People:
@@ -140,7 +141,7 @@ def _ask_for_variables(chosen: Bios, settings: Settings, writer: Any) -> list[st
             assert isinstance(variables, list)
             kept = settings.folder / VARIABLES
             write_atomically(kept, as_yaml(variables))
-            return [str(kept)]
+            return [str(local_copy(kept))]
         case Failed(_, message, _):
             raise Halt(
                 f"the model named no variables that fit together ({message}); name files of your own in bios.variables"

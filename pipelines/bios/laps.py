@@ -18,6 +18,7 @@ from actors.bio_writer import BioPart
 from actors.logic.bio_call import BioCall
 from actors.logic.growth import Failure
 from cluster.errors import Halt
+from cluster.local_copies import readable
 from cluster.manifest import Lap, Manifest
 from cluster.parts import part_path
 from pipelines.bios.people import People, Unit
@@ -107,7 +108,9 @@ class Laps:
         """Who of the unit's people is in none of its earlier parts."""
         made: set[str] = set()
         for name in _earlier(work):
-            made.update(pq.read_table(part_path(self.folder / "bios", name), columns=["bio_id"]).column(0).to_pylist())
+            made.update(
+                pq.read_table(readable(part_path(self.folder / "bios", name)), columns=["bio_id"]).column(0).to_pylist()
+            )
         left = [one for one in people if isinstance(one, Failure) or one.bio_id not in made]
         return [replace(one, round=work.round) if isinstance(one, BioCall) else one for one in left]
 

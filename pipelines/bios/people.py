@@ -6,7 +6,6 @@ import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Protocol
 
 from actors.logic.bio_call import BioCall
@@ -16,6 +15,7 @@ from actors.logic.growth import Failure
 from actors.logic.persona import normal_form
 from actors.logic.variables import Population
 from cluster.errors import UserError
+from cluster.object_path import path_of
 from pipelines.settings import Bios
 from pipelines.sources import Split, check_fields, count_documents, find_files, plan_splits, read_split
 
@@ -119,7 +119,7 @@ def drawn(population: Population, rule: BioRule, models: Sequence[str]) -> Drawn
 def of_personas(chosen: Bios, rule: BioRule) -> OfPersonas:
     """The personas of a run, or of files; `UserError` where there are none."""
     assert chosen.personas is not None
-    folder = Path(chosen.personas).expanduser()
+    folder = path_of(chosen.personas).expanduser()
     is_run = (folder / "manifest.json").is_file()
     text_field, id_field = ("text", "persona_id") if is_run else (chosen.persona_field, None)
     files = find_files([str(folder / "personas" / "part-*.parquet")] if is_run else [chosen.personas])

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from actors.logic.export import SPLITS, json_lines
 from cluster.errors import UserError
-from cluster.files import Lock, atomic_path, write_atomically
+from cluster.files import atomic_path, lock_at, write_atomically
 from pipelines.export.job import FileKind, Job
 
 CARD = "README.md"
@@ -33,7 +33,7 @@ class Output:
         self._job, self._run_id = job, run_id
         self._folder = job.target.parent if job.is_file else job.target
         self._mark = self._folder / (f".{job.target.name}.export.json" if job.is_file else "export.json")
-        self._lock = Lock(self._mark.with_name(f".{self._mark.name.removeprefix('.').removesuffix('.json')}.lock"))
+        self._lock = lock_at(self._mark.with_name(f".{self._mark.name.removeprefix('.').removesuffix('.json')}.lock"))
         self._writers: dict[str, Writer] = {}
         self._stack = ExitStack()
         self._former: set[str] = set()

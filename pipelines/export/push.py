@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cluster.errors import Halt, UserError
+from cluster.local_copies import on_this_machine
 from pipelines.export.job import Job
 
 
@@ -33,14 +34,15 @@ def push(job: Job, progress: bool) -> str:
     files = [f"{split}.{kind}" for split in ("train", "validation", "test") for kind in ("jsonl", "parquet")]
     with _told(repository, api.endpoint):
         url = api.create_repo(repository, repo_type="dataset", private=True, exist_ok=True)
-        api.upload_folder(
-            repo_id=repository,
-            repo_type="dataset",
-            folder_path=job.target,
-            allow_patterns=[*files, "README.md"],
-            delete_patterns=files,
-            commit_message=f"{job.format} exported by populace",
-        )
+        with on_this_machine(job.target) as folder:
+            api.upload_folder(
+                repo_id=repository,
+                repo_type="dataset",
+                folder_path=folder,
+                allow_patterns=[*files, "README.md"],
+                delete_patterns=files,
+                commit_message=f"{job.format} exported by populace",
+            )
     return str(url)
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from actors.logic.export import Batch
 from cluster.errors import UserError
+from cluster.local_copies import opened
 from cluster.manifest import Manifest
 from cluster.parts import part_path
 from pipelines.run_reading import find_run
@@ -45,7 +46,7 @@ def find(run_dir: Path, candidates: bool = False, tools: bool = False) -> Source
     parts = [name for name, part in manifest.conversations.parts.items() if part["rows"]]
     if not parts:
         raise UserError(f"{run_dir} has no conversations yet; `populace status {run_dir}` says how far it is")
-    if candidates and not any(part_path(run_dir / REJECTED, name).exists() for name in parts):
+    if candidates and not any(part_path(run_dir / REJECTED, name).is_file() for name in parts):
         raise UserError(
             f"{run_dir} has no refused candidates to pair with its conversations; set `conversations.candidates: 2` or "
             "`conversations.auto_improve: true` in a new run"
@@ -72,7 +73,7 @@ def batches(source: Source) -> Iterator[Batch]:
 def _has_candidates(source: Source, name: str) -> bool:
     """By the manifest, since the file may be on its way into another part."""
     path = part_path(source.run_dir / REJECTED, name)
-    return bool(source.manifest.conversations.parts[name].get("candidates", path.exists()))
+    return bool(source.manifest.conversations.parts[name].get("candidates", path.is_file()))
 
 
 def _paired(
@@ -128,7 +129,7 @@ def _has_tools(path: Path) -> bool:
 
 def _open(path: Path) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(pa.OSFile(str(path)))
+        return pq.ParquetFile(opened(path))
     except FileNotFoundError:
         raise UserError(
             f"{path} is gone: the run has gone on or been started over meanwhile; export it again"

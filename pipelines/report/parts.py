@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from actors.logic.sampling import derived_rng
+from cluster.local_copies import readable
 from cluster.parts import part_path
 
 
@@ -31,7 +32,7 @@ def batches(folder: Path, parts: Iterable[str], columns: Sequence[str]) -> Itera
     """The rows of these parts, in pieces of a bounded number."""
     for name in parts:
         try:
-            with pq.ParquetFile(part_path(folder, name)) as file:
+            with pq.ParquetFile(readable(part_path(folder, name))) as file:
                 yield from file.iter_batches(batch_size=1024, columns=list(columns))
         except (OSError, pa.ArrowInvalid):
             continue

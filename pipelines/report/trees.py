@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from actors.logic.sampling import derived_rng
+from cluster.local_copies import readable
 from cluster.parts import part_path
 from pipelines.run_reading import FoundRun
 
@@ -33,12 +34,14 @@ def document_trees(run: FoundRun) -> list[dict[str, Any]]:
 
 def _of_part(run: FoundRun, part: str, count: int, rng: Any) -> list[dict[str, Any]]:
     try:
-        people = pq.read_table(part_path(run.folder / "personas", part), columns=["document_id"]).column(0)
+        people = pq.read_table(readable(part_path(run.folder / "personas", part)), columns=["document_id"]).column(0)
         ids = sorted(pc.unique(people).to_pylist())
         wanted = rng.sample(ids, min(count, len(ids)))
         where = pc.field("document_id").isin(wanted)
-        found = pq.read_table(part_path(run.folder / "personas", part), columns=_COLUMNS, filters=where).to_pylist()
-        documents = pq.read_table(part_path(run.folder / "documents", part), filters=where).to_pylist()
+        found = pq.read_table(
+            readable(part_path(run.folder / "personas", part)), columns=_COLUMNS, filters=where
+        ).to_pylist()
+        documents = pq.read_table(readable(part_path(run.folder / "documents", part)), filters=where).to_pylist()
     except (OSError, pa.ArrowInvalid):
         return []
     by_document = defaultdict(list)

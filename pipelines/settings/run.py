@@ -15,6 +15,8 @@ from actors.logic.filters import Fault
 from actors.logic.near_duplicates import Scope
 from actors.logic.persona import Granularity
 from actors.logic.sampling import Sampling
+from cluster.errors import UserError
+from cluster.object_path import path_of
 from pipelines.settings.audit import Audit
 from pipelines.settings.bios import Bios
 from pipelines.settings.cluster import Cluster
@@ -90,9 +92,11 @@ class Settings(Section):
 
     @field_validator("run_dir")
     @classmethod
-    def _local(cls, value: str) -> str:
-        if "://" in value:
-            raise ValueError("must be a folder of this machine or of a file system that all nodes mount")
+    def _is_a_place(cls, value: str) -> str:
+        try:
+            path_of(value)
+        except UserError as error:
+            raise ValueError(f"cannot be used: {error}") from None
         return value
 
     @model_validator(mode="after")
@@ -164,7 +168,7 @@ class Settings(Section):
 
     @property
     def folder(self) -> Path:
-        return Path(self.run_dir).absolute()
+        return path_of(self.run_dir).absolute()
 
 
 _MOST_CHARACTERS = 12_000

@@ -20,6 +20,7 @@ import pyarrow as pa
 import zstandard
 
 from cluster.errors import UserError
+from cluster.object_store import file_system_of_s3, in_words
 
 TROUBLE = (OSError, EOFError, zlib.error, zstandard.ZstdError, pa.ArrowException)  # what reading a file can raise
 PACKED = (".gz", ".zst")
@@ -46,9 +47,17 @@ def open_raw(path: str, seeking: bool) -> io.RawIOBase:
     if not is_url(path):
         return Path(path).open("rb", buffering=0)
     with foreign_errors():
-        fs, inner = fsspec.core.url_to_fs(path)
+        fs, inner = file_system(path)
         streamed = {"block_size": 0} if is_http(path) and not seeking else {}
         return _Foreign(fs.open(inner, "rb", **streamed))  # not every web server knows ranges
+
+
+def file_system(path: str) -> tuple[Any, str]:
+    """fsspec's file system for a path or URL, and the path in it; s3:// is asked as where runs are kept there."""
+    if path.startswith("s3://"):
+        return file_system_of_s3(), path.removeprefix("s3://").rstrip("/")
+    fs, inner = fsspec.core.url_to_fs(path)
+    return fs, inner
 
 
 def suffixes(path: str) -> tuple[str, str]:
@@ -78,7 +87,13 @@ def foreign_errors() -> Iterator[None]:
     except (OSError, UserError):
         raise
     except Exception as error:
-        raise OSError(f"{type(error).__name__}: {error}") from error
+        raise OSError(in_a_line(error)) from error
+
+
+def in_a_line(error: BaseException) -> str:
+    """What a file system's error says."""
+    of_s3 = type(error).__module__.startswith("obstore")
+    return in_words(error) if of_s3 else f"{type(error).__name__}: {error}"
 
 
 class _Foreign(io.RawIOBase):

@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import fsspec
-
 from cluster.errors import UserError
-from pipelines.sources.byte_streams import PACKED, foreign_errors, is_http, suffixes
+from pipelines.sources.byte_streams import PACKED, file_system, foreign_errors, in_a_line, is_http, suffixes
 
 NEAR_NAMES = 10_000  # of a folder are compared with a misspelt one
 
@@ -66,7 +64,7 @@ def find_files(patterns: Sequence[str]) -> list[SourceFile]:
 def _match(pattern: str) -> list[SourceFile]:
     try:
         with foreign_errors():
-            fs, path = fsspec.core.url_to_fs(pattern)
+            fs, path = file_system(pattern)
             if is_http(pattern) or fs.isfile(path):
                 return [_one(fs, path, pattern)]
             if fs.isdir(path):
@@ -77,7 +75,7 @@ def _match(pattern: str) -> list[SourceFile]:
             raise UserError(_missing(fs, path, pattern))
     except OSError as error:
         cause = error.__cause__ or error
-        raise UserError(f"{pattern}: cannot be looked up: {type(cause).__name__}: {cause}") from error
+        raise UserError(f"{pattern}: cannot be looked up: {in_a_line(cause)}") from error
 
 
 def _one(fs: Any, path: str, pattern: str) -> SourceFile:

@@ -18,6 +18,7 @@ import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -143,14 +144,14 @@ def compaction(folder, count):
 
 def remote(folder, count):
     """64 callers that each append one answer after the other to an S3 on this machine, in segments of a second."""
-    os.environ |= {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "XDG_CACHE_HOME": str(folder)}
-    from pyarrow.fs import FileSystem
-
+    os.environ |= {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "POPULACE_CACHE": str(folder)}
     from cluster.journal import open_writer
+    from cluster.object_path import path_of
 
     with subprocess.Popen([sys.executable, ROOT / "tests" / "object_store.py"], stdout=subprocess.PIPE) as server:
-        options = f"?endpoint_override=127.0.0.1:{int(server.stdout.readline())}&scheme=http&region=us-east-1"
-        FileSystem.from_uri(f"s3://bucket/{options}&allow_bucket_creation=true")[0].create_dir("bucket")
+        os.environ["AWS_ENDPOINT_URL"] = address = f"http://127.0.0.1:{int(server.stdout.readline())}"
+        with urlopen(Request(f"{address}/bucket", method="PUT")):
+            pass
         taken = []
 
         async def caller(writer, some, until):
@@ -161,7 +162,7 @@ def remote(folder, count):
                 taken[number] = time.perf_counter() - started
 
         async def main():
-            writer = open_writer(f"s3://bucket/journal{options}", "w")
+            writer = open_writer(path_of("s3://bucket/journal"), "w")
             until = time.perf_counter() + REMOTE_S
             await asyncio.gather(*(caller(writer, answers(), until) for _ in range(IN_FLIGHT)))
             await writer.close()

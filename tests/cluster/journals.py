@@ -51,7 +51,7 @@ def get(reader: JournalReader, number: int) -> dict[str, object] | None:
     return asyncio.run(reader.get(key(number)))
 
 
-def held(place: Path | str, numbers: Iterable[int]) -> list[int]:
+def held(place: Path, numbers: Iterable[int]) -> list[int]:
     """Which of the numbers a fresh reader finds, each with its own answer."""
 
     async def found() -> list[int]:

@@ -1,3 +1,4 @@
+import uuid
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ from cluster.batch_folder import BatchFolder, outstanding
 from cluster.chat import ChatRequest, Role
 from cluster.errors import Halt
 from cluster.journal import call_key
+from cluster.object_path import path_of
 
 SCHEMA = {"type": "object", "properties": {"b": {"type": "string"}, "a": {"type": "string"}}}
 REQUESTS = [
@@ -69,3 +71,21 @@ def test_one_process_at_a_time_has_the_folder(folder, tmp_path):
     assert folder.lock() and folder.lock() and not other.lock()
     folder.release()
     assert other.lock()
+
+
+def test_batches_in_an_object_store_are_gone_on_with_elsewhere(object_store, tmp_path, monkeypatch):
+    place = path_of(f"s3://bucket/{uuid.uuid4().hex}/batches")
+    first = BatchFolder(place, "run")
+    assert first.lock()
+    batch = first.begin("m", "http://e/v1", REQUESTS)
+    upload = first.write_upload(batch, lambda request: request.item.encode() + b"\n")
+    assert upload.read_bytes() == b"doc/1\ndoc/2\n"
+    second = BatchFolder(place, "run")
+    assert not second.lock()
+    first.release()
+    monkeypatch.setenv("POPULACE_CACHE", str(tmp_path / "another machine"))
+    assert second.lock() and second.load() == [batch] == outstanding(place)
+    assert list(second.requests(batch)) == REQUESTS
+    second.forget(batch)
+    second.release()
+    assert not place.exists()

@@ -309,8 +309,18 @@ def test_an_address_without_http_is_refused(address):
     assert "must start with http:// or https://" in refusal(f"llm.endpoints.0.base_url='{address}'")
 
 
-def test_a_run_dir_that_is_a_url_is_refused():
-    assert refusal("run_dir=s3://bucket/run").startswith("run_dir must be a folder")
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("gs://bucket/run", "gs://… is no place for a run: use a folder, or s3://BUCKET/NAME"),
+        ("s3://id:hush@bucket/run", "credentials and AWS_ENDPOINT_URL go by the environment"),
+        ("s3://bucket/run?region=x", "credentials and AWS_ENDPOINT_URL go by the environment"),
+        ("s3://", "lacks its bucket"),
+    ],
+)
+def test_a_run_dir_that_is_no_place_is_refused(address, said):
+    line = refusal(f"run_dir='{address}'")
+    assert line.startswith("run_dir cannot be used: ") and said in line and "hush" not in line
 
 
 def test_a_budget_that_could_not_be_kept_is_refused():
