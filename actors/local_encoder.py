@@ -50,7 +50,8 @@ class LocalEncoder:
         self._prompt = model.prompts.get(model.default_prompt_name or "", "") or ""
         self.dimension = int(model.get_embedding_dimension() or 0)
         self._transform = _transform(first, encoding)
-        self._most_tokens = _MOST_TOKENS.get(self._device.type, _MOST_TOKENS["cuda"])
+        usual = _MOST_TOKENS.get(self._device.type, _MOST_TOKENS["cuda"])
+        self._most_tokens = int(getattr(self._transform, "most_tokens", usual))
         if encoding.precision is Precision.BFLOAT16:
             self._most_tokens *= 2
 

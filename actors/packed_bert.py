@@ -21,7 +21,9 @@ Run = tuple[int, int, int]
 
 
 class PackedBert:
-    """In place of the first module of a sentence-transformers model. `fits` says whether it may be."""
+    """In place of the first module of a sentence-transformers model; `packed` makes it where it may be."""
+
+    most_tokens = 1024  # of a batch: what more of them gain in the products, they lose in the caches
 
     def __init__(self, transformer: Any) -> None:
         shape, embeddings = transformer.config, transformer.embeddings
@@ -37,13 +39,13 @@ class PackedBert:
         """Vectors of the tokens (n × longest × d), zero where the mask is; texts of one length best stand together."""
         there = mask.bool()
         runs = _runs(mask.sum(dim=1).tolist())
-        states = self._words[ids[there]]
+        states: Tensor = self._words[ids[there]]
         states += self._places[torch.arange(ids.shape[1]).expand_as(ids)[there]]
         states = self._first(states)
         room = self._room.of(len(states))
         for layer in self._layers:
             states = layer(states, runs, self._heads, room)
-        found = states.new_zeros(*ids.shape, states.shape[1])
+        found: Tensor = states.new_zeros(*ids.shape, states.shape[1])
         found[there] = states
         return found
 
@@ -109,8 +111,8 @@ def _runs(lengths: list[int]) -> list[Run]:
 def _attend(three: Tensor, attended: Tensor, run: Run, heads: int) -> None:
     row, count, length = run
     rows = slice(row, row + count * length)
-    apart = three[rows].view(count, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
-    found = functional.scaled_dot_product_attention(*apart.unbind(0))
+    query, key, value = three[rows].view(count, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
+    found = functional.scaled_dot_product_attention(query, key, value)
     attended[rows].view(count, length, heads, -1).copy_(found.transpose(1, 2))
 
 

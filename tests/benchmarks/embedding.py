@@ -4,7 +4,8 @@ Prints a Markdown table of texts per CPU-second, medians of rounds in which all 
 this core could do if it did nothing but the model's matrix products, without padding, at the rate at which it does them
 in the same round:
 
-    sgemm         that limit
+    sgemm         that limit, at the rate of square matrices of 2,048
+    shapes        the same, at the rate of matrices of the model's shapes
     torch         LocalEncoder
     onnx          the same by ONNX Runtime, where it is installed; int8 and bfloat16 are other vector spaces
     int8
@@ -13,11 +14,11 @@ in the same round:
 
 Each way runs in a process of its own, on one thread. The texts are of 10 to 60 tokens, as personas are, in no order.
 
-On two shared cores with AVX-512 torch came to 0.63 of the limit and onnx to 0.75, 1.07 and 1.24 times as-it-comes. A
-forward pass written out for BERT (fused QKV, no padding, residuals added in place) came to 0.77 where onnx came to
-0.76, two rounds beside much other work. Of its time 79 % went to matrix products, 12 % to attention, 4 % to GELU, 3 %
-to layer norms, and the rest to tokenising and look-ups. The Attention and SkipLayerNormalization of ONNX Runtime's
-optimiser came to 0.62 where onnx came to 0.70.
+Of the shapes' limit, in one process and a load of 3 to 20: transformers' own forward pass 0.68, ONNX Runtime 0.75 to
+0.81, its optimiser's fused Attention less than without, OpenVINO 2026.4 (float32, attention fused) 0.75 to 0.79, ours
+0.78 to 0.81; with batches of equal lengths alone, 0.79 where ONNX Runtime came to 0.77. A layer's square products run at
+0.9 of the widest ones' rate, weights packed ahead (MKL's and oneDNN's) are no faster, and what is left is attention (9 %),
+GELU (3 %), copies (3 %), norms (2 %) and tokenising (1.5 %). bfloat16 by AVX-512 alone is slower than float32.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from actors.encoder import Backend, Encoding, Precision
 
 WAYS = {
     "sgemm": None,
+    "shapes": None,
     "torch": Encoding(),
     "onnx": Encoding(backend=Backend.ONNX),
     "int8": Encoding(backend=Backend.ONNX, precision=Precision.INT8),
@@ -45,7 +47,8 @@ WAYS = {
     "as-it-comes": None,
 }
 QUIET = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-ROWS = 768  # of a matrix product: the tokens of a batch
+LIMITS = ("sgemm", "shapes")
+ROWS, SQUARE = 768, 2048  # of a matrix product: the tokens of a batch, and of the square one
 WORDS = """
 a the who in of and with teacher nurse farmer retired young widow from Accra Oslo Lima repairs sells grows bees her
 bicycles radios maps worries about rent hopes to learn Portuguese finish school open bakery his antibiotics brother
@@ -63,7 +66,7 @@ def way(name: str, count: int) -> None:
     import torch
 
     torch.set_num_threads(1)
-    work, share = products(count) if name == "sgemm" else (encoder(name, texts(count)), 1.0)
+    work, share = products(name, count) if name in LIMITS else (encoder(name, texts(count)), 1.0)
     work()
     for _ in sys.stdin:
         begun = time.process_time()
@@ -89,9 +92,9 @@ def encoder(name: str, told: list[str]):
     return lambda: model.encode(told, normalize_embeddings=True, show_progress_bar=False)
 
 
-def products(count: int):
-    """The matrix products of the model's layers for about as many tokens as there are, `ROWS` at a time; and how much
-    that is of all operations on the texts, attention included."""
+def products(name: str, count: int):
+    """Matrix products of about as many operations as there are in the texts, square ones or those of the model's layers
+    for `ROWS` tokens at a time; and how much that is of all operations on the texts, attention included."""
     import torch
     from transformers import AutoConfig, AutoTokenizer
 
@@ -102,22 +105,24 @@ def products(count: int):
     tokens = [len(ids) for ids in AutoTokenizer.from_pretrained(source)(texts(count))["input_ids"]]
     wide, narrow = shape.intermediate_size, shape.hidden_size
     shapes = [(narrow, narrow)] * 4 + [(narrow, wide), (wide, narrow)]
-    weights = [[torch.randn(size) for size in shapes] for _ in range(shape.num_hidden_layers)]
-    given = {size: torch.randn(ROWS, size) for size in (narrow, wide)}
     attention = sum(4 * number * number * narrow for number in tokens) * shape.num_hidden_layers
     per_row = sum(2 * a * b for a, b in shapes) * shape.num_hidden_layers
     total = sum(tokens) * per_row + attention
-    passes = round(total / (ROWS * per_row))
     print(f"{sum(tokens) / count:.1f} {total / count / 1e6:.0f}", flush=True)
+    shapes = [(SQUARE, SQUARE)] if name == "sgemm" else shapes * shape.num_hidden_layers
+    rows = SQUARE if name == "sgemm" else ROWS
+    given = {size: torch.randn(rows, size) for size, _ in shapes}
+    pairs = [(given[size[0]], torch.randn(size)) for size in shapes]
+    once = sum(2 * rows * a * b for a, b in shapes)
+    passes = max(1, round(total / once))
 
     def work() -> None:
         with torch.inference_mode():
             for _ in range(passes):
-                for layer in weights:
-                    for size, weight in zip(shapes, layer, strict=True):
-                        given[size[0]] @ weight
+                for one, other in pairs:
+                    one @ other
 
-    return work, passes * ROWS * per_row / total
+    return work, passes * once / total
 
 
 def start(name: str, count: int) -> subprocess.Popen[str]:
@@ -135,7 +140,7 @@ def start(name: str, count: int) -> subprocess.Popen[str]:
 def rounds(names: list[str], count: int, number: int) -> tuple[list[str], dict[str, list[float]]]:
     """Tokens and MFLOP of a text on average, and texts per CPU-second of each way in each round."""
     processes = {name: start(name, count) for name in names}
-    told = processes["sgemm"].stdout.readline().split()
+    [told, _] = [processes[name].stdout.readline().split() for name in LIMITS]
     found: dict[str, list[float]] = {name: [] for name in names}
     for at in range(number):
         for name in names if at % 2 == 0 else reversed(names):
@@ -153,7 +158,7 @@ def table(found: dict[str, list[float]]) -> None:
     def times(name: str, other: str) -> float:
         return statistics.median(one / two for one, two in zip(found[name], found[other], strict=True))
 
-    others = [name for name in ("sgemm", "as-it-comes") if name in found]
+    others = [name for name in (*LIMITS, "as-it-comes") if name in found]
     print("|way|texts per CPU-second|", *(f"× {name}|" for name in others), sep="")
     print("|---|---|", "---|" * len(others), sep="")
     for name, rates in found.items():
@@ -175,13 +180,13 @@ def main() -> None:
         way(options.way, options.texts)
         return
     load = f"{os.getloadavg()[0]:.1f}"
-    names = list(dict.fromkeys(["sgemm", *options.ways]))
+    names = list(dict.fromkeys([*LIMITS, *options.ways]))
     (tokens, megaflop), found = rounds(names, options.texts, options.rounds)
-    rate = statistics.median(found["sgemm"]) * float(megaflop) / 1000
+    sgemm, shapes = (statistics.median(found[name]) * float(megaflop) / 1000 for name in LIMITS)
     print(
         f"{options.rounds} rounds of {options.texts} texts of {tokens} tokens and {megaflop} MFLOP on average;", end=" "
     )
-    print(f"one core at {rate:.0f} GFLOP/s; load {load} → {os.getloadavg()[0]:.1f}\n")
+    print(f"one core at {sgemm:.0f} GFLOP/s, {shapes:.0f} in shapes; load {load} → {os.getloadavg()[0]:.1f}\n")
     table(found)
 
 
