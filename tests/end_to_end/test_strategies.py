@@ -74,10 +74,13 @@ def test_a_run_is_done_when_enough_personas_have_spoken(tmp_path, model_server, 
     assert done.returncode == 0 and "personas have spoken (conversations.stop.personas: 20)" in done.stdout, done.stderr
     made = rows(tmp_path / "run", "conversations")
     assert 20 <= len({row["persona_id"] for row in made}) <= 60 and len(made) < 400
+    assert len(made) == metrics(tmp_path / "run")["conversations"], "no part that does not count was left"
+    assert [path.name for path in (tmp_path / "run" / "conversations").glob("*")] == ["part-0-00000.parquet"]
+    assert metrics(tmp_path / "run")["quality"]["attempts_taken"] == {"1": len(made)}
     again = run_populace("run", config, env=ENV)
     assert again.returncode == 0 and "nothing to do" in again.stdout
     raised = run_populace("run", config, "--set", "conversations.stop.personas=null", env=ENV)
     assert raised.returncode == 0, raised.stderr
     assert len({row["conversation_id"] for row in rows(tmp_path / "run", "conversations")}) == 400
     parts = sorted(path.name for path in (tmp_path / "run" / "conversations").glob("part-*.parquet"))
-    assert parts == ["part-0-00000.parquet"]
+    assert parts == ["part-0-00001.parquet"], "what the first session put together is put together with the rest"
