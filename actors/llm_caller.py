@@ -16,7 +16,8 @@ from cluster.chat import ChatModel
 from cluster.errors import CallFailed, FailureKind, Halt
 from cluster.meter import Tally
 from cluster.named import Named
-from cluster.program import Done, Failed, Halted, Outcome, Program
+from cluster.program import Done, Failed, Halted, Outcome, Program, ids_of
+from cluster.run_log import about
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,10 @@ class LLMCaller:
                 task.cancel()
 
     async def _run(self, client: _Client, number: int, program: Program[object]) -> None:
-        outcome = await self._outcome(program)
+        with about(**ids_of(program)):
+            outcome = await self._outcome(program)
+            if isinstance(outcome, Failed):
+                log.warning("given up after %d attempts, %s: %s", outcome.attempts, outcome.kind, outcome.message)
         del client.running[number]
         client.finished.append((number, outcome))
         client.news.set()

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from cluster.chat import Bring, ChatAnswer, ChatModel, ChatRequest, Usage
 from cluster.errors import CallFailed, FailureKind, Halt
 from cluster.journal import JournalReader, Writer, call_key, recall
+from cluster.run_log import about
 from cluster.tool_calls import told_calls
 
 if TYPE_CHECKING:
     from cluster.meter import Tally
+
+log = logging.getLogger(__name__)
 
 _BYTES_PER_TOKEN = 4  # of an answer in the journal, about
 
@@ -42,13 +46,14 @@ class JournaledChat:
 
     async def _pay(self, key: bytes, request: ChatRequest) -> ChatAnswer:
         """One payment for all who ask at the same time; goes on to the journal though they be cancelled."""
-        with self._writer.room_for(_BYTES_PER_TOKEN * request.max_tokens):
+        with self._writer.room_for(_BYTES_PER_TOKEN * request.max_tokens), about(call=key.hex()[:16]):
             answer = await self._paid.answer(request)
             try:
                 await self._writer.append(key, request.item, answer.record())
             except Halt as halt:
                 await self._paid.stop(str(halt))
                 raise
+            log.debug("%s answered %d tokens", answer.model, answer.usage.completion_tokens)
         self._tally.add(**answer.usage.counts())
         return answer
 

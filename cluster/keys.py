@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from weakref import WeakSet
 
 
 class Secret:
     """A key in memory that no repr, log line or traceback shows."""
 
-    __slots__ = ("_value",)
+    __slots__ = ("__weakref__", "_value")
 
     def __init__(self, value: str) -> None:
         self._value = value
+        _KNOWN.add(self)
 
     def reveal(self) -> str:
         """The key itself, for the Authorization header and nothing else."""
@@ -23,6 +25,15 @@ class Secret:
 
     def __reduce__(self) -> tuple[type[Secret], tuple[str]]:
         return Secret, (self._value,)
+
+
+_KNOWN: WeakSet[Secret] = WeakSet()
+_NO_KEY = "none"
+
+
+def known_secrets() -> list[Secret]:
+    """Those that this process holds, each value once; what stands in the place of a key where none is asked is none."""
+    return list({one.reveal(): one for one in list(_KNOWN) if one.reveal() not in ("", _NO_KEY)}.values())
 
 
 Keys = Sequence[tuple[str, Secret]]

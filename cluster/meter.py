@@ -9,15 +9,24 @@ import asyncio
 import uuid
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from cluster.vocabulary import Place, counted
+
+if TYPE_CHECKING:
+    from cluster.exporter import Exporter
 
 REPORT_EVERY_S = 0.5
 
 
 class Meter:
-    """The adding actor. Its `epoch` changes when it was restarted, so that a reader keeps what it had read before."""
+    """The adding actor. Its `epoch` changes when it was restarted, so that a reader keeps what it had read before.
 
-    def __init__(self) -> None:
+    What it counts it tells Prometheus too, under the run's id; without one it tells nobody.
+    """
+
+    def __init__(self, run_id: str = "") -> None:
+        self._exporter = _exporter(run_id) if run_id else None
         self._epoch = uuid.uuid4().hex
         self._totals: Counter[str] = Counter()
         self._notes: dict[str, str] = {}
@@ -25,15 +34,28 @@ class Meter:
     def add(self, counts: Mapping[str, float], notes: Mapping[str, str] | None = None) -> None:
         """Add `counts`; a note replaces the earlier one of the same name, an empty one removes it."""
         self._totals.update(counts)
+        if self._exporter:
+            self._exporter.count(counted(counts))
         for name, note in (notes or {}).items():
             if note:
                 self._notes[name] = note
             else:
                 self._notes.pop(name, None)
 
+    def show(self, values: Mapping[Place, float]) -> None:
+        """What gauges show from now on, see `cluster.vocabulary`."""
+        if self._exporter:
+            self._exporter.set(values)
+
     def snapshot(self) -> tuple[str, dict[str, float], dict[str, str]]:
         """(epoch, totals, notes)."""
         return self._epoch, dict(self._totals), dict(self._notes)
+
+
+def _exporter(run_id: str) -> Exporter:
+    from cluster.exporter import Exporter
+
+    return Exporter(run_id)
 
 
 class Tally:

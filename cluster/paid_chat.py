@@ -153,7 +153,9 @@ class PaidChat:
     async def _settle(self, permit: Permit, answer: ChatAnswer, most: int) -> None:
         """Where the endpoint told no tokens, the call used all that it may have."""
         used = answer.usage.prompt_tokens + answer.usage.completion_tokens
-        self._lanes.answered(permit, self._clock(), used or (most if permit.ticket else 0))
+        now = self._clock()
+        self._tally.add(call_seconds=max(0.0, now - permit.at))
+        self._lanes.answered(permit, now, used or (most if permit.ticket else 0))
         self._return_unused(permit.lane)
         await self._wake(sys.maxsize if self._heard(permit.lane) else 2)  # its own place, and one if the lane has grown
 
@@ -177,6 +179,7 @@ class PaidChat:
         """Carry out the verdict; returns whether this attempt counts as a try, and raises if it was the last."""
         verdict, lane, now = judge(trouble), permit.lane, self._clock()
         self._tally.add(**{f"trouble_{verdict.action}": 1})
+        log.info("%s: %s at %s: %s", verdict.action, trouble.short, lane.key_name, trouble.message)
         blamed = reopened = False
         if verdict.action in (Action.OUTAGE, Action.RETRY):
             gone = verdict.action is Action.OUTAGE

@@ -20,6 +20,11 @@ class Program(Protocol[T_co]):
     async def run(self, chat: ChatModel) -> T_co: ...
 
 
+def ids_of(program: Program[object]) -> dict[str, str]:
+    """What a program is about, for the log: its item, and the document and persona where it names them as `ids`."""
+    return {"item": program.item_id, **getattr(program, "ids", {})}
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """The program's value."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,13 +15,15 @@ from cluster.files import write_atomically
 from cluster.manifest import Manifest
 from cluster.parts import batches
 from pipelines.audit_section import audit_section
+from pipelines.card_header import header, sizes
 from pipelines.closing import first_row, metrics, said
 from pipelines.diversity_table import diversity_section
 from pipelines.quality_section import quality_section
 from pipelines.quoting import quote
+from pipelines.report.parts import batches, chosen_parts
 from pipelines.settings import Settings
 
-_SIZES = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10**7, "1M<n<10M")]
+_HASHES, _ROWS_READ = 30, 200_000  # prompts that are told, and rows that are looked at for them
 
 
 def write_card(settings: Settings, manifest: Manifest) -> Path:
@@ -33,31 +36,8 @@ def write_card(settings: Settings, manifest: Manifest) -> Path:
 def card(settings: Settings, manifest: Manifest) -> str:
     """YAML header and Markdown body."""
     counts, folder = metrics(settings.folder), settings.folder
-    header = yaml.safe_dump(_header(counts, folder), sort_keys=False, allow_unicode=True)
-    return f"---\n{header}---\n\n{_body(settings, manifest, counts)}"
-
-
-def _header(counts: dict[str, Any], folder: Path) -> dict[str, Any]:
-    rows = counts.get("conversations") or 0
-    configs = [
-        {"config_name": name, "data_files": f"{name}/part-*.parquet"}
-        | ({"default": True} if name == "conversations" else {})
-        for name in ("conversations", "rejected_conversations", "personas", "bios", "rejected", "failures")
-        if any((folder / name).glob("part-*.parquet"))
-    ]
-    return {
-        "pretty_name": f"{folder.name}: conversations of personas",
-        "license": "other",
-        "task_categories": ["text-generation"],
-        "tags": ["synthetic", "persona", "conversational", "populace"],
-        "size_categories": [size_category(rows)],
-        "configs": configs,
-    }
-
-
-def size_category(rows: int) -> str:
-    """As the hub has them: `1K<n<10K`."""
-    return next((label for bound, label in _SIZES if rows < bound), "n>10M")
+    told = header(settings, counts, f"{folder.name}: conversations of personas")
+    return f"---\n{yaml.safe_dump(told, sort_keys=False, allow_unicode=True)}---\n\n{_body(settings, manifest, counts)}"
 
 
 def _body(settings: Settings, manifest: Manifest, counts: dict[str, Any]) -> str:
@@ -88,9 +68,8 @@ Made by populace on {day}.
 | cost in USD | {cost} |
 
 Models: {models}. Seed: {settings.seed}. Personas with a cosine of {settings.personas.dedup.threshold} or more to one
-that is kept were refused (scope: {settings.personas.dedup.scope}). Sampling of personas: {chosen.sampling}. Prompt
-hashes are in the columns `prompt_sha` of personas and conversations.
-
+that is kept were refused (scope: {settings.personas.dedup.scope}). Sampling of personas: {chosen.sampling}.
+{_parts(settings.folder)}{_prompts(settings, manifest)}
 ## Use
 
 ```python
@@ -105,7 +84,7 @@ personas = load_dataset("parquet", data_files="personas/part-*.parquet", split="
 ## Sources and limits
 
 {words.sources}: {", ".join(f"`{path}`" for path in settings.documents.path)}. Their licences bind what is derived
-from them; set the `license` field above accordingly before you share this.
+from them; say in `license`, `license_name` and `license_link` above which these are before you share this.
 
 Everything but {words.real} was written by the models named above. Facts in it were not checked. Personas carry the
 associations of the models, stereotypes among them, and the people of {words.real} are not the people of the world.
@@ -183,6 +162,29 @@ def _funnel(counts: dict[str, Any]) -> str:
     names = [name for name in rows[0] if name in ("depth", "admitted") or any(row[name] for row in rows)]
     lines = ["", "## Personas by depth", "", f"| {' | '.join(names)} |", f"|{'---:|' * len(names)}"]
     return "\n".join([*lines, *(f"| {' | '.join(f'{row[name]:,}' for name in names)} |" for row in rows), ""])
+
+
+def _parts(folder: Path) -> str:
+    """Rows, files and bytes of everything that may be loaded."""
+    rows = [f"| `{name}` | {rows:,} | {files:,} | {size:,} |" for name, (rows, files, size) in sizes(folder).items()]
+    return "\n".join(["", "| config | rows | files | bytes |", "|---|---:|---:|---:|", *rows, ""]) if rows else ""
+
+
+def _prompts(settings: Settings, manifest: Manifest) -> str:
+    """The hashes of the prompts that rows were made with, which stand in their columns `prompt_sha`."""
+    seed, found = settings.seed, Counter[tuple[str, str]]()
+    parts = chosen_parts(manifest.personas.parts, "personas", _ROWS_READ, seed)
+    for batch in batches(settings.folder / "personas", parts, ["prompt_sha"]):
+        found.update(("persona", one) for one in batch.column(0).to_pylist() if one)
+    parts = chosen_parts(manifest.conversations.parts, "rows", _ROWS_READ, seed)
+    for batch in batches(settings.folder / "conversations", parts, ["prompt_sha"]):
+        for who in ("correspondent", "respondent", "judge"):
+            found.update((who, one) for one in batch.column(0).field(who).to_pylist() if one)
+    if not found:
+        return ""
+    lines = [f"| {who} | `{sha}` | {count:,} |" for (who, sha), count in found.most_common(_HASHES)]
+    more = f"\n{len(found) - _HASHES:,} more are in the columns `prompt_sha`.\n" if len(found) > _HASHES else ""
+    return "\n".join(["", "| prompt of | hash | rows |", "|---|---|---:|", *lines, more])
 
 
 def _models(folder: Path) -> set[str]:

@@ -15,6 +15,7 @@ from cluster.keys import Endpoint
 from cluster.lanes import Lanes
 from cluster.meter import Tally
 from cluster.named import Named
+from cluster.run_log import log_to
 
 if TYPE_CHECKING:
     from cluster.journal import JournalReader, Writer
@@ -36,6 +37,7 @@ class Wiring:
     timeout_s: float
     broker: Named | None = None
     budget_usd: float | None = None
+    run_id: str = ""
 
     def transport(self) -> OpenAITransport:
         from cluster.transport import OpenAITransport
@@ -81,6 +83,7 @@ def chat_maker(wiring: Wiring) -> MakeChat:
     def make(tally: Tally) -> ChatModel:
         from cluster.journaled_chat import JournaledChat
 
+        log_to(wiring.run_dir, wiring.run_id, "caller")
         paid = wiring.paid(wiring.targets, wiring.transport(), tally)
         return JournaledChat(paid, *wiring.journal(), tally)
 
@@ -98,6 +101,7 @@ def batch_chat_maker(wiring: Wiring, run_id: str) -> MakeChat:
         from cluster.batch_folder import BatchFolder
         from cluster.patience import Patience
 
+        log_to(wiring.run_dir, run_id, "batch-caller")
         target, transport, rule = wiring.targets[0], wiring.transport(), Rule()
 
         def dialect(request: ChatRequest) -> Dialect | None:

@@ -18,7 +18,7 @@ from rich.live import Live
 
 from cluster.errors import Halt
 from pipelines.ledger import Ledger
-from pipelines.live.state import KeyState, Pace, Stage, live_state
+from pipelines.live.state import KeyState, Pace, Stage, gauges, live_state
 from pipelines.live.view import LiveView, live_line
 
 _POLL_S = 0.5
@@ -139,6 +139,7 @@ class RunView:
     def _poll_keys(self) -> None:
         try:
             self._keys = list(self._ask_keys())
+            self._meter.show.remote(gauges(self.state))
         except (RayError, TimeoutError):
             return
 

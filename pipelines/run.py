@@ -183,6 +183,7 @@ def at_work(
     are written however it ends. On a cluster, every node has to see the run's folder, and files of `splits`."""
     from cluster.journal import prepare
     from cluster.local_copies import scratch
+    from cluster.run_log import run_log
     from cluster.session import native_noise, session
     from pipelines.ledger import Ledger
     from pipelines.progress import RunView
@@ -194,6 +195,7 @@ def at_work(
     ledger.write()  # how the last session ended says nothing of this one
     ending = "interrupted"
     with ExitStack() as stack:
+        stack.enter_context(run_log(folder, manifest.run_id, "driver"))
         with console.status("starting Ray and the models …") if console.is_terminal else nullcontext():
             stack.enter_context(native_noise(scratch(folder) / "ray.log"))
             stack.enter_context(session(settings.cluster.address))

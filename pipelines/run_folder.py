@@ -43,6 +43,7 @@ _OWN = (
     "retrieval/part-*.arrow",
     "metrics.json",
     "budget.json",
+    "logs/*.jsonl*",
     "history.json",
     "report.html",
     "README.md",
@@ -90,7 +91,7 @@ def clear(folder: Path) -> None:
         one for name in ("dedup", "openings") for one in (*sorted(folder.glob(f"{name}/shard-*")), folder / name)
     ]
     kept = [str(path.relative_to(folder)) for path in services]
-    for name in (*PERSONA_FOLDERS, *TALK_FOLDERS, "bios", "failures", "journal", "batches", "retrieval", *kept):
+    for name in (*PERSONA_FOLDERS, *TALK_FOLDERS, "bios", "failures", "journal", "batches", "retrieval", "logs", *kept):
         with suppress(OSError):  # not empty: somebody else's files lie there
             (folder / name).rmdir()
 

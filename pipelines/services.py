@@ -118,7 +118,7 @@ def services(settings: Settings, run_dir: Path, run_id: str, spent_before: float
     limit = settings.llm.budget_usd
     labels: dict[str, Labels] = {}
     with Crew() as crew:
-        meter = crew.start("meter", Meter, num_cpus=0)
+        meter = crew.start("meter", Meter, run_id, num_cpus=0)
         dedup = settings.personas.dedup
         talk = settings.conversations
         looks_up = talk.context is Context.RAG and not talk.rag.retriever
@@ -131,7 +131,7 @@ def services(settings: Settings, run_dir: Path, run_id: str, spent_before: float
         broker = _broker(targets, limit, spent_before, run_dir, crew) if len(served) < len(targets) else None
         count = callers_needed(targets, settings.cluster.callers.min, settings.cluster.callers.max)
         batched = batches_personas(settings) or batches_dialogues(settings)
-        wiring = Wiring(targets, count + batched, run_dir, settings.llm.timeout_s, broker, limit)
+        wiring = Wiring(targets, count + batched, run_dir, settings.llm.timeout_s, broker, limit, run_id)
         make = chat_maker(wiring)
         callers = [
             crew.start(f"caller-{at}", LLMCaller, make, meter, **placed(places.callers), max_restarts=FOREVER)

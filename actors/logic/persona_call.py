@@ -89,6 +89,11 @@ class PersonaCall:
         return f"{self.document_id}/{self.parent_id or 'document'}" + (f"/{self.round}" if self.round else "")
 
     @property
+    def ids(self) -> dict[str, str]:
+        """For the log."""
+        return {"document": self.document_id} | ({"persona": self.parent_id} if self.parent_id else {})
+
+    @property
     def instructions(self) -> str:
         """What a request says beside its text and the people who are known: all that stands in the templates."""
         return "\n".join((self._prompt().text, load(f"detail_{self.granularity}").text))

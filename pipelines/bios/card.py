@@ -12,6 +12,7 @@ from cluster.files import write_atomically
 from cluster.manifest import Manifest
 from cluster.parts import batches
 from pipelines import card as whole
+from pipelines.card_header import header
 from pipelines.closing import metrics
 from pipelines.quoting import quote
 from pipelines.settings import Bios, Settings
@@ -28,13 +29,7 @@ def write_card(settings: Settings, manifest: Manifest) -> Path:
 
 
 def _card(settings: Settings, chosen: Bios, manifest: Manifest, counts: dict[str, Any]) -> str:
-    header = {
-        "pretty_name": f"{settings.folder.name}: people of a simulation",
-        "license": "other",
-        "task_categories": ["text-generation"],
-        "tags": ["synthetic", "persona", "simulation", "populace"],
-        "configs": [{"config_name": "bios", "data_files": "bios/part-*.parquet", "default": True}],
-    }
+    told = header(settings, counts, f"{settings.folder.name}: people of a simulation")
     source = f"personas of `{chosen.personas}`" if chosen.personas else "a simulation described below"
     traits = (
         "read from each persona by the model that wrote the text"
@@ -44,7 +39,7 @@ def _card(settings: Settings, chosen: Bios, manifest: Manifest, counts: dict[str
     cost = "unknown" if counts.get("cost_usd") is None else f"{counts['cost_usd']:,.4f}"
     described = f"## The simulation\n\n{quote(chosen.description)}\n\n" if chosen.description else ""
     return f"""---
-{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---
+{yaml.safe_dump(told, sort_keys=False, allow_unicode=True)}---
 
 # {settings.folder.name}
 

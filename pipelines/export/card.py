@@ -11,7 +11,7 @@ import yaml
 
 from actors.logic.export import SPLITS, Format
 from cluster.manifest import Manifest
-from pipelines.card import size_category
+from pipelines.card_header import size_category
 from pipelines.export.job import Job
 
 _READS = {
@@ -27,6 +27,7 @@ def card(job: Job, manifest: Manifest, rows: Counter[str]) -> str:
     """YAML header and Markdown body."""
     header, body = _own(job.run_dir / "README.md")
     header = header or {"pretty_name": f"{job.run_dir.name}: conversations of personas", "license": "other"}
+    header.pop("dataset_info", None)  # the columns are others here
     header["size_categories"] = [size_category(rows.total())]
     files = [{"split": split, "path": f"{split}.{job.kind}"} for split in SPLITS if rows[split]]
     header["configs"] = [{"config_name": job.format.value, "data_files": files, "default": True}]

@@ -90,3 +90,19 @@ def live_state(
         "notes": dict(notes),
         **{name: session.get(name, 0) for name in (*COUNTED, "journal_hits")},
     }
+
+
+def gauges(state: Mapping[str, Any]) -> dict[tuple[str, str], float]:
+    """The same as Prometheus has it, see `cluster.vocabulary`."""
+    found: dict[tuple[str, str], float] = {}
+    for one in state["stages"]:
+        found["populace_stage_done", one["name"]] = one["done"]
+        if one["total"]:
+            found["populace_stage_total", one["name"]] = one["total"]
+    for name in ("spent_usd", "budget_usd"):
+        if state[name] is not None:
+            found[f"populace_{name}", ""] = state[name]
+    for how in ("in use", "rests", "retired"):
+        if state["keys"]:
+            found["populace_keys", how] = sum(one["state"] == how for one in state["keys"])
+    return found

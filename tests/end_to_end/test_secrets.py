@@ -14,7 +14,7 @@ from ray_process import RayProcess
 
 GOOD = ["sk-Zx81vTq0LmW4rK7p", "gsk_" + "9fB3hJ6nD2sQ" * 8, "eyJhbGc1Oi.eyJzdWIiOiJ4In0.b64-_tail/+=42"]
 DYING = ["AIzaQ7w%20e&r=5t#y:u", "sk-or-v1-0a1b2c3d4e5f60718293"]
-REFUSED = ['sk-"quoted"\\back{brace}', "two words are a key 4c7e", "clé-à-accents-8812", "0123-plain-and-short"]
+REFUSED = ['sk-"quoted"\\back{brace}', "two qjx zw key 4c7e", "clé-à-accents-8812", "0123-plain-and-short"]
 PART = 8
 NOISY = {"RAY_BACKEND_LOG_LEVEL": "debug", "RAY_USAGE_STATS_ENABLED": "0"}
 

@@ -35,6 +35,11 @@ class Dialogue:
     def item_id(self) -> str:
         return self.scene.conversation_id
 
+    @property
+    def ids(self) -> dict[str, str]:
+        """For the log."""
+        return {"document": self.scene.document_id, "persona": self.scene.persona_id or ""}
+
     async def run(self, chat: ChatModel) -> Conversation:
         """Raises `CallFailed` when no try of a turn brings a message (`actors.logic.dialogue.faults`)."""
         voice = self.voice(chat)

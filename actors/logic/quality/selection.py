@@ -65,6 +65,10 @@ class Quest:
     def item_id(self) -> str:
         return self.dialogue.item_id
 
+    @property
+    def ids(self) -> dict[str, str]:
+        return self.dialogue.ids
+
     async def run(self, chat: ChatModel) -> Selection:
         return await select(self.dialogue, self.rule, _Here(chat))
 

@@ -44,6 +44,10 @@ class Opening:
     def item_id(self) -> str:
         return self.dialogue.item_id
 
+    @property
+    def ids(self) -> dict[str, str]:
+        return self.dialogue.ids
+
     async def run(self, chat: ChatModel) -> Said:
         place = _place(attempt=self.attempt, opening=self.number)
         return await self.dialogue.open(self.dialogue.voice(chat, *place, notes=self.notes))
@@ -65,6 +69,10 @@ class Take:
     @property
     def item_id(self) -> str:
         return self.dialogue.item_id
+
+    @property
+    def ids(self) -> dict[str, str]:
+        return self.dialogue.ids
 
     async def run(self, chat: ChatModel) -> Made | Idle:
         place = _place(attempt=self.attempt, opening=self.number, candidate=self.candidate)
