@@ -75,6 +75,37 @@ def demo(
 
 
 @app.command()
+def init(
+    documents: Annotated[
+        list[str], typer.Argument(help="Files, globs, folders or URLs of documents.", show_default=False)
+    ],
+    endpoint: Annotated[
+        str, typer.Option(metavar="URL", help="An OpenAI-compatible endpoint, or 'embedded'.")
+    ] = "https://api.openai.com/v1",
+    model: Annotated[str, typer.Option(help="Its name there; else chosen of those that the endpoint has.")] = "",
+    key: Annotated[str, typer.Option(metavar="env:NAME", help="Where the key is: env:NAME or file:PATH.")] = "",
+    count: Annotated[int, typer.Option(min=1, help="Conversations.")] = 1000,
+    run_dir: Annotated[str, typer.Option(help="Where the run goes.")] = "runs/first",
+    to: Annotated[Path, typer.Option(help="The config to write.")] = Path("populace.yaml"),
+    force: Annotated[bool, typer.Option("--force", help="Replace it where it is there already.")] = False,
+) -> None:
+    """A config for your documents and endpoint, after a look at both; every setting is in it, with what it does."""
+    with _errors("populace init"):
+        from pipelines.beginning import Wish, begin
+
+        begin(Wish(documents, endpoint, model, key, count, run_dir), to, force, _console())
+
+
+@app.command()
+def schema() -> None:
+    """The JSON schema of a config, for editors that complete and check YAML."""
+    with _errors("populace schema"):
+        from pipelines.beginning import schema_text
+
+        typer.echo(schema_text(), nl=False)
+
+
+@app.command()
 def run(config: Config, set_: Sets = None, fresh: Fresh = False, yes: Yes = False) -> None:
     """Documents → personas → conversations → dataset. Run again, it goes on where it stopped."""
     with _errors(f"populace run {config}"):

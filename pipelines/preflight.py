@@ -43,6 +43,31 @@ class Report:
     contexts: list[int]
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The models that an endpoint names, in its order, with the context windows that it tells; or why none are."""
+
+    names: list[str]
+    contexts: dict[str, int]
+    fault: str = ""
+
+
+def listed_models(base_url: str, secret: Secret) -> Listed:
+    """What an endpoint says that it has."""
+    try:
+        status, _, body = _get(f"{base_url}/models", secret)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        return Listed([], {}, f"nobody answers at {base_url} ({' '.join(str(reason).split())})")
+    content = _json(body)
+    models = content.get("data") if isinstance(content, dict) else None
+    if status != 200 or not isinstance(models, list):
+        why = f"HTTP {status}" if status != 200 else "no list of models"
+        return Listed([], {}, f"{base_url} answers {why}; is its /v1 there and its key right?")
+    known = {str(one["id"]): one for one in models if isinstance(one, dict) and "id" in one}
+    return Listed(list(known), {name: sizes[0] for name, one in known.items() if (sizes := _context(one))})
+
+
 def check(endpoints: list[Endpoint]) -> Report:
     """Ask them all at once. `UserError` where none is left to serve the run."""
     asked = [(endpoint, name, secret) for endpoint in endpoints for name, secret in endpoint.keys]

@@ -1,6 +1,7 @@
 """The commands as a user types them: quick help, exit codes, and one clear line for what is wrong."""
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pipelines.cli import app, main
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = ["demo", "run", "personas", "converse", "plan", "preview", "status", "bios", "export"]
+COMMANDS += ["report", "serve", "init", "schema"]
 CONFIG = """
 run_dir: {folder}/run
 documents: {{path: [{folder}/corpus.txt]}}
@@ -186,6 +188,13 @@ def test_a_refused_command_is_one_line_in_a_process_of_its_own(config):
     assert done.returncode == 2
     assert done.stderr == "populace: seed must be a whole number, got 'x'\n"
     assert done.stdout == ""
+
+
+def test_the_shell_completes_commands():
+    populace = Path(sys.executable).with_name("populace")
+    asked = {"_POPULACE_COMPLETE": "complete_bash", "COMP_WORDS": "populace s", "COMP_CWORD": "1"}
+    done = subprocess.run([populace], env=os.environ | asked, capture_output=True, text=True, timeout=60)
+    assert set(done.stdout.split()) >= {"status", "serve", "schema"}
 
 
 # --- plan, which calls nobody
