@@ -103,6 +103,10 @@ class LLMCaller:
             self._chat = self._make_chat(self._tally)
         return self._chat
 
+    async def load(self) -> int:
+        """Programs that run or wait for a permit."""
+        return sum(len(client.running) for client in self._clients.values())
+
     async def flush(self) -> None:
         """Have the meter count all that was done so far."""
         await self._tally.flush()

@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 import ray
 from ray.exceptions import RayActorError
 
-from cluster.named import Named
+from cluster.named import Fleet, Named
 from cluster.program import Outcome, Program
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ T = TypeVar("T")
 BATCH = 64  # programs of a message at most
 GATHER_S = 0.05  # between two messages to a caller
 _RESEND_PAUSE_S = 0.5
+_ASK_AGAIN_S = 1.0  # a caller that was lost, or a fleet
 
 
 @dataclass(slots=True)
@@ -42,9 +43,12 @@ class _Work:
 
 @dataclass(slots=True)
 class _Member:
-    """One caller as this client sees it."""
+    """One caller as this client sees it. It gets no program while it is `down`, unless all are, and none any more when
+    it is `leaving`."""
 
     handle: Any
+    down: bool = False
+    leaving: bool = False
     outstanding: dict[int, _Work] = field(default_factory=dict)
     waiting: list[int] = field(default_factory=list)
     sending: bool = False
@@ -53,14 +57,17 @@ class _Member:
 
 
 class CallerPool:
-    """A client of the callers; every process that sends programs makes one from the same names.
+    """A client of the callers; every process that sends programs makes one from the same names, or that of a fleet.
 
     Where that process takes the place of one that died, the callers first drop what the dead one had sent.
     """
 
     def __init__(self, callers: Sequence[Named]) -> None:
         context = ray.get_runtime_context()
-        self._members = [_Member(caller.handle()) for caller in callers]
+        self._members = [_Member(caller.handle()) for caller in callers if not isinstance(caller, Fleet)]
+        self._fleets = [caller.handle() for caller in callers if isinstance(caller, Fleet)]
+        self._hired: dict[Named, _Member] = {}
+        self._met: asyncio.Future[None] | None = None
         actor = context.get_actor_id()
         self._client = str(actor or context.get_job_id())
         self._again = actor is not None and bool(context.was_current_actor_reconstructed)
@@ -70,10 +77,51 @@ class CallerPool:
 
     async def run(self, program: Program[T]) -> Outcome:
         """The program's outcome, whichever caller served it and however many of them died."""
+        await self._meet()
         await self._drop_predecessors()
         work = _Work(cast(Program[object], program), asyncio.get_running_loop().create_future(), self._again)
         self._enqueue(work)
         return await work.outcome
+
+    async def _meet(self) -> None:
+        """Know the callers of a fleet, and hear of those who come and go from then on."""
+        if self._fleets:
+            if self._met is None:
+                self._met = asyncio.get_running_loop().create_future()
+                self._start(self._hear(self._fleets[0], self._met))
+            await self._met
+
+    async def _hear(self, fleet: Any, met: asyncio.Future[None]) -> None:
+        version = None
+        while True:
+            try:
+                version, names = await fleet.members.remote(version)
+            except RayActorError as error:
+                log.warning("the fleet of callers is lost (%s)", type(error).__name__)
+                version = None
+                await asyncio.sleep(_ASK_AGAIN_S)
+                continue
+            except BaseException as error:
+                if not met.done():
+                    met.set_exception(error)
+                raise
+            self._exchange(names)
+            if not met.done():
+                met.set_result(None)
+
+    def _exchange(self, names: Sequence[Named]) -> None:
+        for name in names:
+            if name not in self._hired:
+                self._hired[name] = _Member(name.handle())
+                self._members.append(self._hired[name])
+        for name in self._hired.keys() - set(names):
+            member = self._hired.pop(name)
+            member.leaving = True
+            numbers, member.waiting = member.waiting, []
+            for number in numbers:
+                if work := member.outstanding.pop(number, None):
+                    self._enqueue(work)
+        self._members = [one for one in self._members if not one.leaving or one.outstanding]
 
     async def _drop_predecessors(self) -> None:
         if self._again:
@@ -83,7 +131,7 @@ class CallerPool:
             await self._dropped
 
     def _enqueue(self, work: _Work) -> None:
-        member = min(self._members, key=lambda one: len(one.outstanding))
+        member = min(self._members, key=lambda one: (one.leaving, one.down, len(one.outstanding)))
         number = next(self._numbers)
         member.outstanding[number] = work
         member.waiting.append(number)
@@ -119,6 +167,7 @@ class CallerPool:
             self._give_up(member, numbers, error)
             raise
         else:
+            member.down = False
             for work in batch.values():
                 work.life = life
 
@@ -148,11 +197,27 @@ class CallerPool:
         lost = [work for number in numbers if (work := member.outstanding.pop(number, None))]
         if error is not None:
             log.warning("a caller was lost (%s); %d programs are sent again", type(error).__name__, len(lost))
+            self._is_down(member)
             await asyncio.sleep(_RESEND_PAUSE_S)
         for work in lost:
             if not work.outcome.done():
                 work.again, work.life = True, None
                 self._enqueue(work)
+
+    def _is_down(self, member: _Member) -> None:
+        if not member.down:
+            member.down = True
+            self._start(self._await_return(member))
+
+    async def _await_return(self, member: _Member) -> None:
+        """One whose node died may have no place for long; the others have its work meanwhile."""
+        while member.down and not member.leaving:
+            await asyncio.sleep(_ASK_AGAIN_S)
+            try:
+                await member.handle.pid.remote()
+            except RayActorError:
+                continue
+            member.down = False
 
     def _give_up(self, member: _Member, numbers: Iterable[int], error: BaseException) -> None:
         for number in numbers:

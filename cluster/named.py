@@ -23,6 +23,10 @@ class Named:
         return ray.get_actor(self.name, namespace=self.namespace)
 
 
+class Fleet(Named):
+    """Callers by the name of the actor that has them; how many there are changes."""
+
+
 def start(kind: type, named: Named, *arguments: Any, **options: Any) -> Any:
     """Start an actor of class `kind` under its name; ends with the driver, or when it is killed."""
     return ray.remote(kind).options(name=named.name, namespace=named.namespace, **options).remote(*arguments)

@@ -13,7 +13,7 @@ import yaml
 from actors.logic.document import DocumentKind
 from cluster.files import write_atomically
 from cluster.manifest import Manifest
-from cluster.parts import batches
+from cluster.parts import batches as all_batches
 from pipelines.audit_section import audit_section
 from pipelines.card_header import header, sizes
 from pipelines.closing import first_row, metrics, said
@@ -189,7 +189,7 @@ def _prompts(settings: Settings, manifest: Manifest) -> str:
 
 def _models(folder: Path) -> set[str]:
     found: set[str] = set()
-    for batch in batches(folder / "conversations", ["models"]):
+    for batch in all_batches(folder / "conversations", ["models"]):
         for name in ("correspondent", "respondent", "judge"):
             found.update(batch.column("models").field(name).unique().to_pylist())
     return {name for name in found if name}

@@ -22,7 +22,7 @@ class Crew:
 
     def __init__(self) -> None:
         self.namespace = f"populace-{uuid.uuid4().hex[:12]}"
-        self._handles: dict[Named, Any] = {}
+        self._handles: dict[str, Any] = {}
 
     def __enter__(self) -> Crew:
         return self
@@ -32,7 +32,7 @@ class Crew:
 
     def start(self, name: str, kind: type, *arguments: Any, **options: Any) -> Named:
         named = Named(name, self.namespace)
-        self._handles[named] = start(kind, named, *arguments, **options)
+        self._handles[name] = start(kind, named, *arguments, **options)
         return named
 
     def wait(self, *asked: tuple[Named, str]) -> list[Any]:
@@ -40,7 +40,7 @@ class Crew:
         deadline = time.monotonic() + _RESTART_S
         while True:
             try:
-                return list(ray.get([getattr(self._handles[name], method).remote() for name, method in asked]))
+                return list(ray.get([getattr(self._handles[one.name], method).remote() for one, method in asked]))
             except RayTaskError as error:
                 if isinstance(raised := as_raised(error), PopulaceError):
                     raise raised from None
@@ -52,5 +52,5 @@ class Crew:
 
     def dismiss(self, *names: Named) -> None:
         """End the actors of these names, or all."""
-        for name in names or reversed(list(self._handles)):
+        for name in [one.name for one in names] or reversed(list(self._handles)):
             ray.kill(self._handles.pop(name))

@@ -187,7 +187,7 @@ def at_work(
     from cluster.session import native_noise, session
     from pipelines.ledger import Ledger
     from pipelines.progress import RunView
-    from pipelines.services import callers_wanted, services
+    from pipelines.services import callers_at_first, services
 
     folder = settings.folder
     prepare(folder / "journal", manifest.run_id)
@@ -200,7 +200,7 @@ def at_work(
             stack.enter_context(native_noise(scratch(folder) / "ray.log"))
             stack.enter_context(session(settings.cluster.address))
             if address_of(settings.cluster.address):
-                check_cluster(settings, splits, callers_wanted(settings), console)
+                check_cluster(settings, splits, callers_at_first(settings), console)
             actors = stack.enter_context(services(settings, folder, manifest.run_id, ledger.spent_before))
         for name in actors.embedded_models:
             console.print(f"model: {name}, embedded on this machine", highlight=False, soft_wrap=True)

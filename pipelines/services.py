@@ -10,6 +10,7 @@ from typing import Any
 
 import ray
 
+from actors.caller_fleet import CallerFleet
 from actors.conversation_writer import TalkLinks
 from actors.llm_caller import LLMCaller
 from actors.logic.dialogue import Context
@@ -19,9 +20,10 @@ from cluster.errors import Halt, UserError
 from cluster.key_broker import Budget, KeyBroker
 from cluster.keys import Endpoint, Secret, key_limits, lane_name
 from cluster.meter import Meter
-from cluster.named import Named
+from cluster.named import Fleet, Named
+from cluster.sizing import Bounds, Crowd, allowed
 from pipelines.batching import batches_dialogues, batches_personas
-from pipelines.chat_making import Wiring, batch_chat_maker, chat_maker
+from pipelines.chat_making import MakeChat, Wiring, batch_chat_maker, chat_maker
 from pipelines.crew import FOREVER, LASTING, Crew
 from pipelines.dedup_actors import dedup_actors, opening_shards
 from pipelines.endpoints import Labels, endpoints
@@ -29,8 +31,7 @@ from pipelines.key_watch import watched_keys
 from pipelines.live.state import KeyState
 from pipelines.placement import placed
 from pipelines.settings import EMBEDDED, Settings
-
-_CALLER_SHARE = 256  # requests in flight that one caller process drives well
+from pipelines.settings.cluster import Callers
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +99,14 @@ class Services:
             self.crew.dismiss(*names)
 
 
-def callers_needed(endpoints: list[Endpoint], low: int, high: int) -> int:
-    """Caller processes for the concurrency that the endpoints allow, between the bounds."""
-    in_flight = sum(endpoint.max_concurrency * len(endpoint.keys) for endpoint in endpoints)
-    return max(low, min(high, -(-in_flight // _CALLER_SHARE)))
+def callers_needed(endpoints: list[Endpoint], chosen: Callers) -> int:
+    """The most callers that the concurrency of all keys is worth, between the bounds."""
+    return max(chosen.min, min(chosen.max, -(-allowed(endpoints).in_flight // chosen.in_flight)))
 
 
-def callers_wanted(settings: Settings) -> int:
+def callers_at_first(settings: Settings) -> int:
     """Caller processes that a run begins with, the one for batches included."""
-    bounds = settings.cluster.callers
-    batched = batches_personas(settings) or batches_dialogues(settings)
-    return callers_needed(endpoints(settings), bounds.min, bounds.max) + batched
+    return settings.cluster.callers.min + (batches_personas(settings) or batches_dialogues(settings))
 
 
 @contextmanager
@@ -129,14 +127,11 @@ def services(settings: Settings, run_dir: Path, run_id: str, spent_before: float
         openings = opening_shards(near, dedup, run_dir / "openings", embedders, crew, places.dedup) if near else []
         targets, served = _with_embedded(endpoints(settings, labels), crew)
         broker = _broker(targets, limit, spent_before, run_dir, crew) if len(served) < len(targets) else None
-        count = callers_needed(targets, settings.cluster.callers.min, settings.cluster.callers.max)
+        count = callers_needed(targets, settings.cluster.callers)
         batched = batches_personas(settings) or batches_dialogues(settings)
         wiring = Wiring(targets, count + batched, run_dir, settings.llm.timeout_s, broker, limit, run_id)
         make = chat_maker(wiring)
-        callers = [
-            crew.start(f"caller-{at}", LLMCaller, make, meter, **placed(places.callers), max_restarts=FOREVER)
-            for at in range(count)
-        ]
+        callers = _callers(targets, settings, count, make, meter, crew)
         batch_caller = None
         if batched:
             make = batch_chat_maker(wiring, run_id)
@@ -161,6 +156,19 @@ def _key_state(lane: str, key: str, resting: Mapping[str, float], retired: Mappi
     if lane in retired:
         return KeyState(key, "retired", retired[lane])
     return KeyState(key, "rests", f"{resting[lane]:.0f} s") if lane in resting else KeyState(key)
+
+
+def _callers(
+    targets: list[Endpoint], settings: Settings, most: int, make: MakeChat, meter: Named, crew: Crew
+) -> list[Named]:
+    """The callers: as many as ever, or a fleet where their number may change."""
+    chosen = settings.cluster.callers
+    options = placed(settings.cluster.placement.callers) | {"max_restarts": FOREVER}
+    if chosen.min == most:
+        return [crew.start(f"caller-{at}", LLMCaller, make, meter, **options) for at in range(most)]
+    crowd = Crowd(allowed(targets), Bounds(chosen.min, most, chosen.in_flight, chosen.idle_s))
+    fleet = crew.start("callers", CallerFleet, crew.namespace, make, meter, crowd, options, num_cpus=0, **LASTING)
+    return [Fleet(fleet.name, fleet.namespace)]
 
 
 def _broker(targets: list[Endpoint], budget_usd: float | None, spent_before: float, run_dir: Path, crew: Crew) -> Named:

@@ -19,8 +19,12 @@ class _Bounds(Section):
 
 
 class Callers(_Bounds):
+    """Processes that call models, of a quarter of a core; `in_flight` is how many calls one of them drives."""
+
     min: Annotated[int, Field(strict=True, ge=1)] = 1
     max: Annotated[int, Field(strict=True, ge=1)] = 4
+    in_flight: Annotated[int, Field(strict=True, ge=1)] = 256
+    idle_s: Annotated[float, Field(gt=0)] = 60.0
 
 
 class Embedders(_Bounds):

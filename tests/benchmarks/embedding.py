@@ -16,9 +16,10 @@ Each way runs in a process of its own, on one thread. The texts are of 10 to 60 
 
 Of the shapes' limit, in one process and a load of 3 to 20: transformers' own forward pass 0.68, ONNX Runtime 0.75 to
 0.81, its optimiser's fused Attention less than without, OpenVINO 2026.4 (float32, attention fused) 0.75 to 0.79, ours
-0.78 to 0.81; with batches of equal lengths alone, 0.79 where ONNX Runtime came to 0.77. A layer's square products run at
-0.9 of the widest ones' rate, weights packed ahead (MKL's and oneDNN's) are no faster, and what is left is attention (9 %),
-GELU (3 %), copies (3 %), norms (2 %) and tokenising (1.5 %). bfloat16 by AVX-512 alone is slower than float32.
+0.78 to 0.81; with batches of equal lengths alone, 0.79 where ONNX Runtime came to 0.77. A layer's square products run
+at 0.9 of the widest ones' rate, weights packed ahead (MKL's and oneDNN's) are no faster, and what is left is
+attention (9 %), GELU (3 %), copies (3 %), norms (2 %) and tokenising (1.5 %). bfloat16 by AVX-512 alone is slower
+than float32.
 """
 
 from __future__ import annotations
