@@ -14,12 +14,11 @@ in the same round:
 
 Each way runs in a process of its own, on one thread. The texts are of 10 to 60 tokens, as personas are, in no order.
 
-Of the shapes' limit, in one process and a load of 3 to 20: transformers' own forward pass 0.68, ONNX Runtime 0.75 to
-0.81, its optimiser's fused Attention less than without, OpenVINO 2026.4 (float32, attention fused) 0.75 to 0.79, ours
-0.78 to 0.81; with batches of equal lengths alone, 0.79 where ONNX Runtime came to 0.77. A layer's square products run
-at 0.9 of the widest ones' rate, weights packed ahead (MKL's and oneDNN's) are no faster, and what is left is
-attention (9 %), GELU (3 %), copies (3 %), norms (2 %) and tokenising (1.5 %). bfloat16 by AVX-512 alone is slower
-than float32.
+On two cores with AVX-512 beside much other work (loads of 3 to 58), of the limit in shapes: transformers' own forward
+pass came to 0.68, OpenVINO 2026.4 in float32 to 0.75 to 0.79, ONNX Runtime to 0.66 to 0.81, torch as it is now to 0.63
+to 0.81. In the last such run (load 36 to 58) torch came to 0.74 of sgemm, 0.79 of shapes and 1.26 times as-it-comes,
+onnx to 0.67, 0.73 and 1.18. Weights packed ahead, by MKL or oneDNN, multiply no faster. What is left beside the
+products is attention (9 %), GELU (3 %), copies (3 %), norms (2 %) and tokenising (1.5 %).
 """
 
 from __future__ import annotations
