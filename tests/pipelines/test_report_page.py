@@ -107,6 +107,15 @@ def test_a_narrow_screen_has_nothing_beyond_its_edge(hostile_report, opened, sch
         assert page.evaluate("document.documentElement.scrollWidth") <= 360 and wrong == []
 
 
+def test_on_paper_it_is_light_and_without_what_is_for_the_screen(hostile_report, opened):
+    with opened(hostile_report, color_scheme="dark") as (page, _):
+        until(lambda: is_drawn(page))
+        page.emulate_media(media="print", color_scheme="dark")
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert not page.locator("nav.contents").is_visible() and not page.locator("#talk-search").is_visible()
+        assert page.locator("#talk .message.user").first.is_visible()
+
+
 def test_a_message_of_a_hundred_kilobytes_is_shown_whole(tmp_path, opened):
     path = write_report(made_run(tmp_path / "run", Made(hostile="A very long word. " * 6000)))
     with opened(path) as (page, wrong):
