@@ -13,11 +13,13 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -151,13 +153,21 @@ class RunLock:
     The lock is the kernel's (flock), so it goes with its process however that ends. A second taker, in this process
     or another, gets a UserError that names the holder. Where the file system has no locks the run goes on with a
     warning, for its folder may be the only place that the user has.
+
+    Some network file systems keep locks to each machine. So the holder also counts in its signature, every `beat_s`
+    seconds, and who finds the signature of another host waits to see whether somebody still counts there.
     """
 
     def __init__(
-        self, run_dir: Path, command: str = "populace", flock: Callable[[int, int], None] = fcntl.flock
+        self,
+        run_dir: Path,
+        command: str = "populace",
+        flock: Callable[[int, int], None] = fcntl.flock,
+        beat_s: float = 5.0,
     ) -> None:
         self._run_dir, self._command, self._flock = run_dir, command, flock
-        self._descriptor = -1
+        self._descriptor, self._beat_s, self._over = -1, beat_s, threading.Event()
+        self._beats: threading.Thread | None = None
 
     def __enter__(self) -> Self:
         self._descriptor = self._open()
@@ -171,6 +181,9 @@ class RunLock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._over.set()
+        if self._beats:
+            self._beats.join()
         with suppress(OSError):
             os.ftruncate(self._descriptor, 0)
         self._close()
@@ -198,15 +211,43 @@ class RunLock:
                 self._run_dir,
                 reason,
             )
+        self._wait_for_another_host()
+        mine = me(self._command)
         with halt_on_disk_error(self._run_dir / ".lock"):
-            os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, json.dumps(asdict(me(self._command))).encode(), 0)
+            self._sign(mine)
+        self._over.clear()
+        self._beats = threading.Thread(target=self._beat, args=(mine,), name="run lock", daemon=True)
+        self._beats.start()
+
+    def _wait_for_another_host(self) -> None:
+        before = self._signature()
+        if before is None or before.host == socket.gethostname():
+            return
+        logger.warning("%s was held on host %s; looking whether it still is", self._run_dir, before.host)
+        time.sleep(2.5 * self._beat_s)
+        if (now := self._signature()) and now != before:
+            raise UserError(f"{self._run_dir} is in use by {self._holder()}; wait for it or stop it")
+
+    def _beat(self, mine: Holder) -> None:
+        while not self._over.wait(self._beat_s):
+            mine = replace(mine, beat=mine.beat + 1)
+            with suppress(OSError):  # a full disk stops the run elsewhere
+                self._sign(mine)
+
+    def _sign(self, mine: Holder) -> None:
+        signature = json.dumps(asdict(mine)).encode()
+        os.pwrite(self._descriptor, signature, 0)
+        os.ftruncate(self._descriptor, len(signature))
+
+    def _signature(self) -> Holder | None:
+        with suppress(ValueError, TypeError):
+            return Holder(**json.loads(os.pread(self._descriptor, 65_536, 0)))
+        return None
 
     def _holder(self) -> str:
-        try:
-            return str(Holder(**json.loads(os.pread(self._descriptor, 65_536, 0))))
-        except (ValueError, TypeError):  # it took the lock a moment ago and has not signed yet
+        if (holder := self._signature()) is None:  # it took the lock a moment ago and has not signed yet
             return "another process"
+        return str(holder)
 
     def _close(self) -> None:
         os.close(self._descriptor)

@@ -32,12 +32,13 @@ _OLD_S = 20 * 60.0  # of one so old nobody need be watched: S3 talks to no clock
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a lock: the content of its file or object."""
+    """Who holds a lock: the content of its file or object. `beat` counts while it is held."""
 
     pid: int
     host: str
     since: float
     command: str
+    beat: int = 0
 
     def __str__(self) -> str:
         return f"process {self.pid} on host {self.host} since {_moment(self.since, time.time())} ({self.command})"

@@ -16,6 +16,8 @@ from cluster.vocabulary import Place, counted
 if TYPE_CHECKING:
     from cluster.exporter import Exporter
 
+from ray.exceptions import RayActorError
+
 REPORT_EVERY_S = 0.5
 
 
@@ -85,9 +87,13 @@ class Tally:
         await self.flush()
 
     async def flush(self) -> None:
-        """Send what has not been sent; the meter has counted it when this returns."""
+        """Send what has not been sent; the meter has counted it when this returns, unless it is lost at the moment."""
         if self._meter is not None and (self._counts or self._notes):
             counts, notes = dict(self._counts), dict(self._notes)
             self._counts.clear()
             self._notes.clear()
-            await self._meter.add.remote(counts, notes)
+            try:
+                await self._meter.add.remote(counts, notes)
+            except RayActorError:  # it comes back with nothing, and is told this then
+                self._counts.update(counts)
+                self._notes = notes | self._notes

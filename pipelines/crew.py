@@ -8,6 +8,7 @@ from typing import Any
 
 import ray
 from ray.exceptions import ActorUnavailableError, RayActorError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cluster.errors import PopulaceError, UserError
 from cluster.named import Named, as_raised, start
@@ -34,6 +35,12 @@ class Crew:
         named = Named(name, self.namespace)
         self._handles[name] = start(kind, named, *arguments, **options)
         return named
+
+    def start_here(self, name: str, kind: type, *arguments: Any, **options: Any) -> Named:
+        """As `start`, for one that takes next to nothing and shall be lost with this process rather than before: on the
+        driver's own node, as long as that can be."""
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+        return self.start(name, kind, *arguments, num_cpus=0, scheduling_strategy=here, **options)
 
     def wait(self, *asked: tuple[Named, str]) -> list[Any]:
         """Answers of argumentless methods, which come once their actors are up; `UserError` as an actor raised it."""

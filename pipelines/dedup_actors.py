@@ -105,7 +105,7 @@ def _embedders(bounds: Embedders, encoding: Encoding, crew: Crew, meter: Named |
     if high == 1:
         return [crew.start("embedder-0", Embedder, encoding, **options)]
     demand = Demand(low, high, _EMBEDDER_IDLE_S)
-    pool = crew.start("embedders", EmbedderPool, crew.namespace, encoding, demand, options, num_cpus=0, **LASTING)
+    pool = crew.start_here("embedders", EmbedderPool, crew.namespace, encoding, demand, options, **LASTING)
     return [pool] * 2 * high  # so that the next texts of each are there when it is done
 
 

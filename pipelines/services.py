@@ -116,7 +116,7 @@ def services(settings: Settings, run_dir: Path, run_id: str, spent_before: float
     limit = settings.llm.budget_usd
     labels: dict[str, Labels] = {}
     with Crew() as crew:
-        meter = crew.start("meter", Meter, run_id, num_cpus=0)
+        meter = crew.start_here("meter", Meter, run_id, max_restarts=FOREVER)
         dedup = settings.personas.dedup
         talk = settings.conversations
         looks_up = talk.context is Context.RAG and not talk.rag.retriever
@@ -167,7 +167,7 @@ def _callers(
     if chosen.min == most:
         return [crew.start(f"caller-{at}", LLMCaller, make, meter, **options) for at in range(most)]
     crowd = Crowd(allowed(targets), Bounds(chosen.min, most, chosen.in_flight, chosen.idle_s))
-    fleet = crew.start("callers", CallerFleet, crew.namespace, make, meter, crowd, options, num_cpus=0, **LASTING)
+    fleet = crew.start_here("callers", CallerFleet, crew.namespace, make, meter, crowd, options, **LASTING)
     return [Fleet(fleet.name, fleet.namespace)]
 
 
@@ -175,7 +175,7 @@ def _broker(targets: list[Endpoint], budget_usd: float | None, spent_before: flo
     """Who leases money and limits, and tells callers of keys."""
     limits = key_limits(targets)
     budget = Budget(budget_usd, spent_before, run_dir / "budget.json") if budget_usd else None
-    return crew.start("broker", KeyBroker, crew.namespace, budget, limits, num_cpus=0, **LASTING)
+    return crew.start_here("broker", KeyBroker, crew.namespace, budget, limits, **LASTING)
 
 
 def _with_embedded(targets: list[Endpoint], crew: Crew) -> tuple[list[Endpoint], list[str]]:

@@ -14,6 +14,7 @@ import json
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -75,12 +76,10 @@ def autoscaler(address: str, nodes: int) -> dict[str, Any]:
 @contextmanager
 def cluster(nodes: int) -> Iterator[tuple[str, dict[str, str]]]:
     """Address and environment of a head that has nodes come and go; ended by pid, with all nodes."""
-    import ray
-
     folder = Path(tempfile.mkdtemp(prefix="ras", dir="/tmp"))
     (folder / "token").touch(0o600)
     (folder / "token").write_text(secrets.token_hex(32))
-    ip, port = ray.util.get_node_ip_address(), free_port()
+    ip, port = own_address(), free_port()
     address, config = f"{ip}:{port}", folder / "autoscaler.yaml"
     config.write_text(json.dumps(autoscaler(address, nodes)))
     env = os.environ | {
@@ -126,6 +125,12 @@ def end(folder: Path) -> None:
         process.kill()
 
 
+def own_address() -> str:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.connect(("192.0.2.1", 9))  # sends nothing
+        return str(one.getsockname()[0])
+
+
 def alive() -> int:
     import ray
 
@@ -150,6 +155,7 @@ def watch(
     options: argparse.Namespace, folder: Path, server: ModelServerProcess, address: str, env: dict[str, str]
 ) -> bool:
     """Run, and print whenever the number of nodes or callers changes; whether all came and went."""
+    os.environ.update(env)  # Ray reads it when it is imported
     import ray
 
     endpoint = {"base_url": server.base_url, "model": "m", "keys": ["env:POPULACE_TEST_KEY"]}
@@ -163,7 +169,6 @@ def watch(
         cluster={"address": address, "wait_s": 120, "callers": callers},
     )
     placement = "cluster.placement.callers.resources={egress: 1}"
-    os.environ.update(env)
     ray.init(address, log_to_driver=False, logging_level="ERROR")
     print("| s | nodes | callers | calls so far |\n|---:|---:|---:|---:|", flush=True)
     begun, seen, most = time.monotonic(), (-1, -1), 0

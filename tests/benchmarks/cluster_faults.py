@@ -32,7 +32,7 @@ from ray_namespaces import HOST, Nodes, lacking
 
 ROOT = Path(__file__).resolve().parents[2]
 CALLERS, EACH = 3, 16
-WORKER = '--resources={"llm": 4}'
+WORKER = '--resources={"llm": 3}'  # a caller takes two, a pool one
 PATIENCE_S = 1500.0
 
 

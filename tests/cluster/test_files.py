@@ -1,10 +1,12 @@
 import errno
 import fcntl
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -70,7 +72,7 @@ def test_a_second_taker_of_a_run_folder_is_told_who_has_it(tmp_path):
         with pytest.raises(UserError) as refused, RunLock(folder):
             pass
         holder = json.loads((folder / ".lock").read_text())
-    assert set(holder) == {"pid", "host", "since", "command"}
+    assert set(holder) == {"pid", "host", "since", "command", "beat"}
     since = time.strftime("%H:%M", time.localtime(holder["since"]))
     assert str(refused.value) == (
         f"{folder} is in use by process {os.getpid()} on host {os.uname().nodename} since {since} (populace run); "
@@ -136,3 +138,37 @@ def small_disk(tmp_path: Path):
         pytest.skip("mounting is not permitted here")
     yield folder
     subprocess.run(["umount", "-l", folder], check=True)
+
+
+def signed_elsewhere(folder, beat: int) -> None:
+    signature = {"pid": 7, "host": "another-machine", "since": 0.0, "command": "populace run", "beat": beat}
+    (folder / ".lock").write_text(json.dumps(signature))
+
+
+def test_a_folder_in_which_another_host_still_counts_is_in_use_though_the_lock_is_free_here(tmp_path):
+    over = threading.Event()
+
+    def count() -> None:
+        for beat in itertools.count():
+            signed_elsewhere(tmp_path, beat)
+            if over.wait(0.1):
+                return
+
+    counting = threading.Thread(target=count)
+    counting.start()
+    try:
+        time.sleep(0.3)
+        with pytest.raises(UserError, match="process 7 on host another-machine"), RunLock(tmp_path, beat_s=0.3):
+            pass
+    finally:
+        over.set()
+        counting.join()
+
+
+def test_a_folder_that_died_with_another_host_is_taken_after_a_look(tmp_path):
+    signed_elsewhere(tmp_path, 3)
+    with RunLock(tmp_path, beat_s=0.1):
+        time.sleep(0.5)
+        mine = json.loads((tmp_path / ".lock").read_text())
+    assert mine["pid"] == os.getpid() and mine["beat"] >= 2
+    assert (tmp_path / ".lock").read_text() == ""

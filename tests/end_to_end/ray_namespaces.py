@@ -16,6 +16,7 @@ NET = "10.77.0"
 HOST = f"{NET}.1"
 _BRIDGE = "popbr0"
 _STORE_BYTES = 80 << 20
+_STARTS = 5
 _PRIVATE = 'mount -t tmpfs -o size=1g tmpfs /dev/shm && mount -t tmpfs -o size=2g tmpfs /tmp && exec "$@"'
 
 
@@ -58,9 +59,10 @@ class Nodes:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number in list(self._pids):
-            self.kill(number)
-            _run("ip", "netns", "del", f"pop{number}", check=False)
+        for space in [line.split()[0] for line in _run("ip", "netns", "list").splitlines()]:
+            if space.startswith("pop"):
+                self.kill(int(space.removeprefix("pop")))
+                _run("ip", "netns", "del", space, check=False)
         for one in _run("ip", "-o", "link", "show", "type", "veth").splitlines():
             if (name := one.split(": ")[1].partition("@")[0]).startswith("popv"):
                 _run("ip", "link", "del", name, check=False)
@@ -81,13 +83,22 @@ class Nodes:
         ray += [f"--object-store-memory={_STORE_BYTES}", *options]
         command = ["ip", "netns", "exec", space, "unshare", "-m", "sh", "-c", _PRIVATE, "sh", *ray]
         log = self._shared / f"node-{number}.log"
+        for _ in range(_STARTS):
+            if self._comes_up(number, command, log):
+                return
+        raise RuntimeError(log.read_text()[-2000:])
+
+    def _comes_up(self, number: int, command: list[str], log: Path) -> bool:
+        """False where Ray gave up on itself, as it does after half a minute on a machine that is very busy."""
         with log.open("wb") as out:
             process = subprocess.Popen(command, env=self._environment, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
         self._pids[number] = process.pid
         while "Ray runtime started" not in log.read_text():
             if process.poll() is not None:
-                raise RuntimeError(log.read_text()[-2000:])
+                self.kill(number)
+                return False
             time.sleep(0.2)
+        return True
 
     def command(self, number: int, *command: str) -> list[str]:
         """The command, to be run on that node."""

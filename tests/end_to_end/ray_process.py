@@ -32,14 +32,30 @@ _ANY_PORT = (
 
 
 CPUS = 4
+_STARTS = 3
 OBJECT_STORE_BYTES = 80 << 20
 
 
 class _Node:
-    """`ray start --block` in a child process, with a folder of its own; ends with the thread that started it."""
+    """`ray start --block` in a child process, with a folder of its own; ends with the thread that started it. On a
+    machine that is very busy Ray gives up on itself after half a minute, and is started again."""
 
-    def __init__(self, command: list[str], surroundings: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self, command: list[str], surroundings: Mapping[str, str], folder: Path, is_up: Callable[[], object]
+    ) -> None:
         self.folder, self._out = folder, folder / "out"
+        for _ in range(_STARTS):
+            self._begin(command, surroundings)
+            if self._comes_up(is_up):
+                return
+            said = self._out.read_text()[-2000:]
+            self._end()
+            shutil.rmtree(folder)
+            folder.mkdir()
+        self.stop()
+        raise RuntimeError(f"Ray did not start: {said}")
+
+    def _begin(self, command: list[str], surroundings: Mapping[str, str]) -> None:
         with self._out.open("wb") as out:
             self._process = subprocess.Popen(
                 command,
@@ -52,18 +68,20 @@ class _Node:
             )
         self.pid = self._process.pid
 
-    def _wait(self, condition: Callable[[], object], timeout_s: float = 120) -> None:
+    def _comes_up(self, is_up: Callable[[], object], timeout_s: float = 120) -> bool:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline and self._process.poll() is None:
-            if condition():
-                return
+            if is_up():
+                return True
             time.sleep(0.05)
-        said = self._out.read_text()[-2000:]
-        self.stop()
-        raise RuntimeError(f"Ray did not start: {said}")
+        return False
 
     def stop(self) -> None:
         """End it and all that it started."""
+        self._end()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _end(self) -> None:
         with suppress(psutil.NoSuchProcess):
             processes = [psutil.Process(self.pid), *psutil.Process(self.pid).children(recursive=True)]
             self._process.terminate()
@@ -72,7 +90,6 @@ class _Node:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
         self._process.wait(10)
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class RayProcess(_Node):
@@ -95,9 +112,8 @@ class RayProcess(_Node):
         command += [f"--{name}={port if name == 'port' else 0}" for name in _ANY_PORT] + [
             f"--dashboard-port={dashboard}"
         ]
-        super().__init__(command, self._surroundings, folder)
-        told = self.folder / "ray_current_cluster"
-        self._wait(lambda: told.exists() and told.read_text())
+        told = folder / "ray_current_cluster"
+        super().__init__(command, self._surroundings, folder, lambda: told.exists() and told.read_text())
         self.address = told.read_text()
 
     def stop(self) -> None:
@@ -121,8 +137,8 @@ class RayWorker(_Node):
         command += [f"--{name}=0" for name in _ANY_PORT if name != "port"]
         if hides is not None:
             command = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs tmpfs "$0" && exec "$@"', str(hides), *command]
-        super().__init__(command, surroundings, folder)
-        self._wait(lambda: "Ray runtime started" in self._out.read_text())
+        out = folder / "out"
+        super().__init__(command, surroundings, folder, lambda: "Ray runtime started" in out.read_text())
 
 
 def _token(folder: Path) -> dict[str, str]:
