@@ -49,6 +49,7 @@ class CallerFleet:
         self._watch: asyncio.Task[None] | None = None
         self._opening, self._changed = asyncio.Lock(), asyncio.Event()
         self._life, self._version, self._told = uuid.uuid4().hex, 0, ""
+        self._halted = ""
 
     async def members(self, known: tuple[str, int] | None = None) -> tuple[tuple[str, int], list[Named]]:
         """The callers of the moment and their version, once it is another one than `known` or some time has passed."""
@@ -67,6 +68,11 @@ class CallerFleet:
         await self._open()
         return os.getpid()
 
+    async def halt(self, reason: str) -> None:
+        """As of `LLMCaller`, of all, and of those that still come."""
+        self._halted = reason
+        await self._all("halt", reason)
+
     async def flush(self) -> None:
         """As of `LLMCaller`, of all."""
         await self._all("flush")
@@ -77,8 +83,8 @@ class CallerFleet:
             self._watch.cancel()
         await self._all("close")
 
-    async def _all(self, method: str) -> None:
-        await asyncio.gather(*(getattr(one, method).remote() for one in self._up.values()), return_exceptions=True)
+    async def _all(self, method: str, *told: str) -> None:
+        await asyncio.gather(*(getattr(one, method).remote(*told) for one in self._up.values()), return_exceptions=True)
 
     async def _open(self) -> None:
         async with self._opening:
@@ -135,6 +141,8 @@ class CallerFleet:
             ray.kill(caller)
             raise
         self._up[named] = caller
+        if self._halted:
+            caller.halt.remote(self._halted)
         self._tell()
 
     def _end_one(self) -> None:

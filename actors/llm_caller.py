@@ -47,6 +47,7 @@ class LLMCaller:
         self._chat: ChatModel | None = None
         self._life = uuid.uuid4().hex
         self._clients: defaultdict[str, _Client] = defaultdict(_Client)
+        self._halted = ""
 
     async def take(self, programs: Sequence[tuple[int, Program[object]]], again: bool = False, client: str = "") -> str:
         """Start programs, each under the client's number for it. A slow one delays itself alone.
@@ -78,14 +79,30 @@ class LLMCaller:
             for task in gone.running.values():
                 task.cancel()
 
+    async def halt(self, reason: str) -> None:
+        """End what runs, and all that is still sent, with this reason; calls on the wire still end in the journal."""
+        self._halted = reason
+        for client in self._clients.values():
+            for task in client.running.values():
+                task.cancel()
+
     async def _run(self, client: _Client, number: int, program: Program[object]) -> None:
+        try:
+            outcome = Halted(self._halted) if self._halted else await self._told(program)
+        except asyncio.CancelledError:
+            if not self._halted:
+                raise
+            outcome = Halted(self._halted)
+        del client.running[number]
+        client.finished.append((number, outcome))
+        client.news.set()
+
+    async def _told(self, program: Program[object]) -> Outcome:
         with about(**ids_of(program)):
             outcome = await self._outcome(program)
             if isinstance(outcome, Failed):
                 log.warning("given up after %d attempts, %s: %s", outcome.attempts, outcome.kind, outcome.message)
-        del client.running[number]
-        client.finished.append((number, outcome))
-        client.news.set()
+        return outcome
 
     async def _outcome(self, program: Program[object]) -> Outcome:
         try:

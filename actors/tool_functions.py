@@ -9,7 +9,7 @@ import importlib
 import inspect
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +18,7 @@ from typing import Any
 
 from actors.logic.tools.content import content_of, error_of
 from actors.logic.tools.validity import arguments_of
+from cluster.carried import Carried
 from cluster.errors import Halt, UserError
 from cluster.tool_calls import ToolCall
 
@@ -42,33 +43,57 @@ class ToolFunctions:
 
     async def result(self, call: ToolCall) -> str:
         """Implements `Results`; `Halt` where too many calls hang."""
-        _hanging.intersection_update([one for one in _hanging if one.is_alive()])
-        if len(_hanging) >= _MOST_HANGING:
-            names = ", ".join(sorted({one.name for one in _hanging}))
-            raise Halt(f"{len(_hanging)} calls of {names} in {self.module} never came back; mend it and run again")
-        loop = asyncio.get_running_loop()
-        content: asyncio.Future[str] = loop.create_future()
+        return await _result(self._function, call, self.timeout_s, self.module)
 
-        def work() -> None:
-            told = self._told(call)
-            with suppress(RuntimeError):  # nobody waits any more
-                loop.call_soon_threadsafe(_tell, content, told)
+    def _function(self, name: str) -> Callable[..., object]:
+        function: Callable[..., object] = getattr(self.load(), name)
+        return function
 
-        thread = threading.Thread(target=work, name=call.name, daemon=True)
-        thread.start()
-        try:
-            return await asyncio.wait_for(content, self.timeout_s)
-        except TimeoutError:
-            _hanging.add(thread)
-            return _too_late(self.timeout_s)
 
-    def _told(self, call: ToolCall) -> str | Halt:
-        try:
-            with _loading:
-                function = getattr(self.load(), call.name)
-        except UserError as error:  # it could be loaded where the run began
-            return Halt(f"conversations.tools.functions: {error}")
-        return _content(function, arguments_of(call), self.timeout_s)
+@dataclass(frozen=True, slots=True)
+class GivenFunctions:
+    """The same, of functions that a script has sent along, by the names of their tools."""
+
+    functions: Carried[Mapping[str, Callable[..., object]]]
+    timeout_s: float
+
+    async def result(self, call: ToolCall) -> str:
+        """Implements `Results`; `Halt` where too many calls hang."""
+        return await _result(self._function, call, self.timeout_s, self.functions.name)
+
+    def _function(self, name: str) -> Callable[..., object]:
+        return self.functions.get()[name]
+
+
+async def _result(find: Callable[[str], Callable[..., object]], call: ToolCall, timeout_s: float, whose: str) -> str:
+    _hanging.intersection_update([one for one in _hanging if one.is_alive()])
+    if len(_hanging) >= _MOST_HANGING:
+        names = ", ".join(sorted({one.name for one in _hanging}))
+        raise Halt(f"{len(_hanging)} calls of {names} in {whose} never came back; mend it and run again")
+    loop = asyncio.get_running_loop()
+    content: asyncio.Future[str] = loop.create_future()
+
+    def work() -> None:
+        told = _told(find, call, timeout_s)
+        with suppress(RuntimeError):  # nobody waits any more
+            loop.call_soon_threadsafe(_tell, content, told)
+
+    thread = threading.Thread(target=work, name=call.name, daemon=True)
+    thread.start()
+    try:
+        return await asyncio.wait_for(content, timeout_s)
+    except TimeoutError:
+        _hanging.add(thread)
+        return _too_late(timeout_s)
+
+
+def _told(find: Callable[[str], Callable[..., object]], call: ToolCall, timeout_s: float) -> str | Halt:
+    try:
+        with _loading:
+            function = find(call.name)
+    except UserError as error:  # it could be loaded where the run began
+        return Halt(f"conversations.tools.functions: {error}")
+    return _content(function, arguments_of(call), timeout_s)
 
 
 def _tell(content: asyncio.Future[str], told: str | Halt) -> None:

@@ -16,6 +16,10 @@ from enum import StrEnum
 class PopulaceError(Exception):
     """Base of all errors whose message is meant for the user."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows: the message alone."""
+        return [f"populace: {self}"]
+
 
 class UserError(PopulaceError):
     """The command, the config or the input cannot be used as it is; the message names the thing and the way out."""
@@ -41,6 +45,7 @@ class FailureKind(StrEnum):
     NO_PERSONA = "no_persona"  # a text that was given as a persona and is none
     TOO_FEW = "too_few"  # fewer personas than asked for, after every try
     RETRIEVAL = "retrieval"  # a retriever of the user's own failed
+    CALLBACK = "callback"  # code of the user's own raised, or brought nothing; the message carries its traceback
     BUG = "bug"  # our own mistake; the message carries the traceback
 
 

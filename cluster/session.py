@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import shutil
@@ -10,7 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,25 @@ def _our_own_end() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, ours)
+
+
+def joined(address: str | None) -> None:
+    """Connect, and stay so until the process ends, for a script that makes several runs; nothing where it has joined a
+    Ray already. Without an address it is that of RAY_ADDRESS, which jobs have, or a Ray of our own. `UserError` where
+    that is another one than is asked for, or nobody answers."""
+    address = address or os.environ.get("RAY_ADDRESS")
+    if ray.is_initialized():
+        known = ray.get_runtime_context().gcs_address
+        if address not in (None, "auto", known, _joined.get("address")):
+            raise UserError(f"cluster.address: this process is in the Ray at {known}; restart it to join {address}")
+        return
+    stack = ExitStack()
+    stack.enter_context(session(address))
+    _joined["address"] = address
+    atexit.register(stack.close)
+
+
+_joined: dict[str, str | None] = {}
 
 
 def _let_readers_end() -> None:

@@ -9,7 +9,7 @@ import pickle
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,7 @@ import ray
 
 from actors.conversation_writer import SUMMARY, ConversationWriter
 from actors.logic.dialogue import DialogueRule
-from actors.logic.persona import Persona
-from actors.logic.plan import Pool, SceneRule, Unit, scenes, units
+from actors.logic.plan import SceneRule, Unit, scenes, units
 from cluster.errors import Halt
 from cluster.local_copies import readable
 from cluster.manifest import Lap, Manifest
@@ -30,8 +29,10 @@ from cluster.session import data_context
 from pipelines.batching import batches_dialogues, in_flight
 from pipelines.coverage import density_folders, measure_density, with_densities
 from pipelines.dues import lap_dues
+from pipelines.hooks import Hooks
 from pipelines.manner import manner
 from pipelines.merging import merge_lap, merge_laps
+from pipelines.pools import read_pools
 from pipelines.progress import RunView
 from pipelines.quality import measure_quality, shortfall
 from pipelines.retrieval import retriever
@@ -46,21 +47,26 @@ _DRY_LAPS, _DRY_DIALOGUES = 3, 20  # in a row without a row gained: by then it i
 _UNITS = 64  # a run is cut into about so many units, none too small for a file or too large to do again
 _UNIT_ROWS = (100, 500)
 _FINE_UNIT_ROWS = (10, 100)  # where a run may have to stop between two
+_DELIVERED = "delivered"
 _IN_FLIGHT = 4  # units per writer: the slowest dialogue of one leaves the callers busy with the others
 
 
-def converse(settings: Settings, manifest: Manifest, services: Services, view: RunView) -> None:
+def converse(
+    settings: Settings, manifest: Manifest, services: Services, view: RunView, hooks: Hooks | None = None
+) -> None:
     """Make the conversations that are owed. `Halt` when the run cannot go on, or when the count stays out of reach."""
-    asked = settings.conversations.count
+    asked, hooks = settings.conversations.count, hooks or Hooks()
+    deliver(settings.folder, manifest, hooks)
     merge_laps(settings.folder, manifest)
     made = manifest.conversations.total("rows")
     if made < asked:
         measure_density(settings, manifest, services)
     view.begin("conversations", "conversations_done", made, asked)
-    rule = dialogue_rule(settings, manner(settings, services), retriever(settings, manifest, services))
+    finds = retriever(settings, manifest, services, hooks.retriever)
+    rule = dialogue_rule(settings, manner(settings, services), finds, hooks)
     try:
-        with Stopping(settings, manifest, time.monotonic()) as stopping:
-            made = _make(settings, manifest, services, view, _Making(rule, stopping))
+        with Stopping(settings, manifest, time.monotonic(), hooks.stop, view.spent) as stopping:
+            made = _make(settings, manifest, services, view, _Making(rule, stopping, hooks))
     except Halt:
         with suppress(Halt):  # what ends the session is told, and not that the disk is full
             _end_early(settings.folder, manifest)
@@ -89,6 +95,7 @@ class _Making:
 
     rule: DialogueRule
     stopping: Stopping
+    hooks: Hooks
 
 
 def _make(settings: Settings, manifest: Manifest, services: Services, view: RunView, making: _Making) -> int:
@@ -100,7 +107,8 @@ def _make(settings: Settings, manifest: Manifest, services: Services, view: RunV
             if top_ups == _MAX_TOP_UPS:
                 break
             top_ups += 1
-            manifest.laps.append(Lap(asked - made, _unit_rows(asked - made, settings)))
+            fine = settings.conversations.stop.is_set or making.hooks.looks_closely
+            manifest.laps.append(Lap(asked - made, _unit_rows(asked - made, fine)))
             manifest.save()
         begun = manifest.conversations.total("asked")
         _run_lap(settings, manifest, services, view, making)
@@ -111,8 +119,8 @@ def _make(settings: Settings, manifest: Manifest, services: Services, view: RunV
     return made
 
 
-def _unit_rows(rows: int, settings: Settings) -> int:
-    low, high = _FINE_UNIT_ROWS if settings.conversations.stop.is_set else _UNIT_ROWS
+def _unit_rows(rows: int, fine: bool) -> int:
+    low, high = _FINE_UNIT_ROWS if fine else _UNIT_ROWS
     return max(low, min(high, -(-rows // _UNITS)))
 
 
@@ -146,12 +154,31 @@ def _run_units(
                 **dict(part["counts"]),
             }
             manifest.save(now=False)
+            deliver(settings.folder, manifest, making.hooks, part["name"])
+            if making.hooks.see:
+                making.hooks.see(_rows(settings.folder, part["name"]))
             view.raise_fault()
             try:
                 making.stopping.after(part["name"], part, time.monotonic())
             except Halt:
                 if manifest.conversations.total("rows") < settings.conversations.count:
                     raise
+
+
+def deliver(folder: Path, manifest: Manifest, hooks: Hooks, *names: str) -> None:
+    """Tell who is to receive rows of the parts of these names, or of all, that were not told before."""
+    if hooks.receive is None:
+        return
+    parts = manifest.conversations.parts
+    for name in names or sorted(parts):
+        if not parts[name].get(_DELIVERED):
+            hooks.receive(_rows(folder, name))
+            parts[name][_DELIVERED] = 1
+            manifest.save(now=False)
+
+
+def _rows(folder: Path, name: str) -> pa.Table:
+    return pq.read_table(readable(part_path(folder / "conversations", name)))
 
 
 def _stream(
@@ -197,19 +224,3 @@ def _expand(batch: pa.Table, *, folder: Path, rule: SceneRule, densities: Sequen
         pools = list(read_pools(folder, unit.part))
         rows = scenes(unit, with_densities(pools, densities) if densities else pools, rule)
         yield pa.Table.from_pylist([asdict(row) | {"unit": unit.name} for row in rows])
-
-
-_PERSONA_FIELDS = [field.name for field in fields(Persona)]
-
-
-def read_pools(folder: Path, part: str) -> Iterator[Pool]:
-    """The documents of a persona part that have personas, or, where nobody has any, all; in the order in which they
-    stand there."""
-    personas: dict[str, list[Persona]] = {}
-    for row in pq.read_table(readable(part_path(folder / "personas", part)), columns=_PERSONA_FIELDS).to_pylist():
-        created = row["created_at"].timestamp()
-        personas.setdefault(row["document_id"], []).append(Persona(**row | {"created_at": created}))
-    texts = pq.read_table(readable(part_path(folder / "documents", part)), columns=["document_id", "text"])
-    for row in texts.to_pylist():
-        if (found := personas.get(row["document_id"], [])) or not personas:
-            yield Pool(row["document_id"], row["text"], found)

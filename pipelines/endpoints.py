@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cluster.errors import UserError
 from cluster.keys import Endpoint, Secret
+from pipelines.given_keys import KIND, taken
 from pipelines.settings import Asked, Dedup, EndpointSettings, Settings
 from pipelines.settings.wrong import near
 
@@ -21,7 +22,7 @@ def resolve_keys(endpoint: Asked, name: str, labels: Labels | None = None) -> li
     found: dict[str, None] = {}
     for reference in endpoint.keys:
         kind, _, place = reference.partition(":")
-        for label, value in _from_environment(place, name) if kind == "env" else _from_file(place, name):
+        for label, value in _READERS[kind](place, name):
             found[value] = None
             if value not in labels:
                 labels[value] = _unused(label, labels)
@@ -57,6 +58,9 @@ def _from_file(place: str, name: str) -> list[tuple[str, str]]:
     if not keys:
         raise UserError(f"{name}.keys: file:{place} holds no key; write one a line")
     return keys
+
+
+_READERS = {"env": _from_environment, "file": _from_file, KIND: taken}
 
 
 def endpoints(settings: Settings, labels: dict[str, Labels] | None = None) -> list[Endpoint]:

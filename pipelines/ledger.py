@@ -46,9 +46,14 @@ class Ledger:
             total.update(counts)
         return total
 
+    @property
+    def total(self) -> Counter[str]:
+        """Counts of all sessions."""
+        return self._before + self.session
+
     def write(self, **facts: object) -> dict[str, Any]:
         """Write `metrics.json`; returns what was written. `cost_usd` is null where a price is unknown."""
-        spent = self._before + self.session
+        spent = self.total
         content: dict[str, Any] = {name: spent[name] for name in SPENT}
         content["cost_usd"] = round(spent["cost_usd"], 6) if self._priced else None
         content["seconds"] = round(self._before["seconds"] + time.monotonic() - self._began, 1)
@@ -58,7 +63,7 @@ class Ledger:
 
     def remember(self, stage: str) -> None:
         """A point of the series of how the run goes over time, unless the last one is too near."""
-        spent = self._before + self.session
+        spent = self.total
         seconds = self._before["seconds"] + time.monotonic() - self._began
         self._history.see(seconds, time.time(), stage, {name: spent[name] for name in SPENT}, self.session)
 

@@ -86,6 +86,11 @@ class RunView:
         self._show()
         self._say()
 
+    def spent(self) -> Counter[str]:
+        """What the run has spent so far, all its sessions together, by the names of `SPENT`."""
+        self._poll()
+        return self._ledger.total
+
     def raise_fault(self) -> None:
         """Raise what the thread met (a full disk), here in the flow."""
         if self._fault:

@@ -12,11 +12,13 @@ from pipelines.services import Services
 from pipelines.settings import Settings
 
 
-def retriever(settings: Settings, manifest: Manifest, services: Services) -> Finds | None:
-    """Who is asked, None where the context is another; the run's own once all passages have vectors."""
+def retriever(settings: Settings, manifest: Manifest, services: Services, given: Finds | None = None) -> Finds | None:
+    """Who is asked, `given` or not, None where the context is another; the run's own once all passages have vectors."""
     talk = settings.conversations
     if talk.context is not Context.RAG:
         return None
+    if given:
+        return given
     if talk.rag.retriever:
         return OwnRetriever(talk.rag.retriever, talk.rag.top_k, talk.rag.timeout_s)
     parts, folder = sorted(manifest.personas.parts), str(settings.folder)

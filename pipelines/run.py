@@ -24,9 +24,11 @@ from pipelines.audit_reference import is_outdated, read_references
 from pipelines.batching import check_batches, check_under_way, warnings
 from pipelines.endpoints import embedding_endpoint, endpoints
 from pipelines.growth_rule import growth_rule
+from pipelines.hooks import Control, Hooks
 from pipelines.joined import check_cluster, check_job
 from pipelines.preflight import check
 from pipelines.quality import quality_totals
+from pipelines.reuse import take_personas
 from pipelines.run_folder import open_run
 from pipelines.settings import Settings, document_characters, quality_rule
 from pipelines.sources import Split, check_fields, check_generated, count_documents, find_files, marked, plan_splits
@@ -56,18 +58,22 @@ def run(
     command: str = "populace run",
     stages: Stages | None = None,
     fresh: bool = False,
+    hooks: Hooks | None = None,
 ) -> Manifest:
     """Go on with the run in `settings.run_dir`, or begin it; returns its manifest.
 
     `UserError` before anything is paid, `Halt` when it ends with work undone; either way the folder is left so that the
     same call goes on from there.
     """
-    stages = stages or Stages()
+    stages, hooks = stages or Stages(), hooks or Hooks()
     read_references(settings.audit.reference)
     if stages.conversations:
         dialogue_rule(settings)
         quality_rule(settings.conversations)
-    with open_run(settings, command, fresh) as manifest:
+    with open_run(settings, command, fresh, hooks.names) as manifest:
+        if hooks.opened:
+            hooks.opened()
+        take_personas(settings, manifest)
         _check_somebody(settings, manifest)
         if not _left(settings, manifest, stages) and not is_outdated(settings, manifest):
             console.print(f"{settings.run_dir} is finished: nothing to do", highlight=False, soft_wrap=True)
@@ -85,7 +91,7 @@ def run(
             _pays_for_a_call(settings, GrowthRule.of(manifest.facts["growth"]), targets)
         manifest.save()
         try:
-            _make(settings, console, manifest, stages, splits)
+            _make(settings, console, manifest, stages, splits, hooks)
         except Enough as enough:
             console.print(f"stopped: {enough}", highlight=False, soft_wrap=True)
     return manifest
@@ -158,13 +164,15 @@ def _documents(settings: Settings, console: Console, manifest: Manifest, told: l
     return splits
 
 
-def _make(settings: Settings, console: Console, manifest: Manifest, stages: Stages, splits: list[Any]) -> None:
+def _make(
+    settings: Settings, console: Console, manifest: Manifest, stages: Stages, splits: list[Any], hooks: Hooks
+) -> None:
     from pipelines.audit import audit_personas
     from pipelines.conversation_flow import converse
     from pipelines.diversity import measure_diversity
     from pipelines.persona_flow import grow_personas
 
-    with at_work(settings, console, manifest, splits) as (actors, view):
+    with at_work(settings, console, manifest, splits, hooks.control) as (actors, view):
         if stages.personas and not manifest.personas.done:
             grow_personas(settings, manifest, actors, splits, view)
             _check_somebody(settings, manifest)
@@ -172,12 +180,16 @@ def _make(settings: Settings, console: Console, manifest: Manifest, stages: Stag
             measure_diversity(settings, manifest, actors, view, console)
             audit_personas(settings, manifest, actors, view, console)
         if stages.conversations:
-            converse(settings, manifest, actors, view)
+            converse(settings, manifest, actors, view, hooks)
 
 
 @contextmanager
 def at_work(
-    settings: Settings, console: Console, manifest: Manifest, splits: Sequence[Split] = ()
+    settings: Settings,
+    console: Console,
+    manifest: Manifest,
+    splits: Sequence[Split] = (),
+    control: Control | None = None,
 ) -> Iterator[tuple[Services, RunView]]:
     """Ray, the run's actors and the view of its progress, for as long as the block lasts; the manifest and the ledger
     are written however it ends. On a cluster, every node has to see the run's folder, and files of `splits`."""
@@ -202,6 +214,7 @@ def at_work(
             if address_of(settings.cluster.address):
                 check_cluster(settings, splits, callers_at_first(settings), console)
             actors = stack.enter_context(services(settings, folder, manifest.run_id, ledger.spent_before))
+            stack.enter_context((control or Control()).of(actors))
         for name in actors.embedded_models:
             console.print(f"model: {name}, embedded on this machine", highlight=False, soft_wrap=True)
         try:

@@ -7,7 +7,7 @@ import hashlib
 import logging
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -53,8 +53,10 @@ _OWN = (
 
 
 @contextmanager
-def open_run(settings: Settings, command: str, fresh: bool = False) -> Iterator[Manifest]:
-    """The run's manifest, with its folder locked and swept.
+def open_run(
+    settings: Settings, command: str, fresh: bool = False, own: Mapping[str, str] | None = None
+) -> Iterator[Manifest]:
+    """The run's manifest, with its folder locked and swept. `own` are names of code that its parts rest on too.
 
     `UserError` where another process has it, where it belongs to something else, or where settings changed that its
     parts were made under.
@@ -65,8 +67,9 @@ def open_run(settings: Settings, command: str, fresh: bool = False) -> Iterator[
     with run_lock(folder, command):
         if fresh:
             clear(folder)
-        manifest = load(folder / "manifest.json") or _new(settings, folder)
-        _check(settings, manifest)
+        now = lasting(settings) | dict(own or {})
+        manifest = load(folder / "manifest.json") or _new(settings, folder, now)
+        _check(settings, manifest, now)
         manifest.facts["config"] = kept_config(settings)
         for name in (*TALK_FOLDERS, "failures"):
             settle(folder / name, manifest.conversations.parts)
@@ -120,14 +123,14 @@ def sweep_strays(folder: Path, manifest: Manifest) -> None:
         log.info("%d unfinished parts of an earlier run were removed", strays)
 
 
-def _new(settings: Settings, folder: Path) -> Manifest:
+def _new(settings: Settings, folder: Path, now: dict[str, Any]) -> Manifest:
     found = [name for name in ("personas", "conversations", "bios") if any((folder / name).glob("part-*.parquet"))]
     if found:
         raise UserError(
             f"run_dir {settings.run_dir} holds {found[0]}/ but no manifest.json; choose another folder, or --fresh to "
             "remove what is there"
         )
-    return Manifest(folder / "manifest.json", uuid.uuid4().hex[:12], lasting(settings))
+    return Manifest(folder / "manifest.json", uuid.uuid4().hex[:12], now)
 
 
 def lasting(settings: Settings) -> dict[str, Any]:
@@ -141,7 +144,8 @@ def lasting(settings: Settings) -> dict[str, Any]:
         flat.pop(grows, None)
     for decides in ("conversations.threshold", "conversations.max_attempts"):  # on what is made from now on
         flat.pop(decides, None)
-    for answers in ("bios.models", "bios.variables"):  # as the models of endpoints; what variables say is compared
+    models = ("bios.models", "bios.variable_models")  # as those of endpoints
+    for answers in (*models, "bios.variables"):  # what variables say is compared
         flat.pop(answers, None)
     files = ["personas.prompts.text", "personas.prompts.persona", "bios.prompt", "conversations.rubric"]
     files.append("conversations.tools.path")
@@ -184,8 +188,7 @@ def _flatten(prefix: str, values: dict[str, Any], flat: dict[str, Any]) -> None:
             flat[f"{prefix}.{name}"] = value
 
 
-def _check(settings: Settings, manifest: Manifest) -> None:
-    now = lasting(settings)
+def _check(settings: Settings, manifest: Manifest, now: dict[str, Any]) -> None:
     changed = [name for name, value in manifest.settings.items() if now.get(name) != value]
     if name := next((name for name in changed if _rests_on(manifest, name)), ""):
         raise UserError(

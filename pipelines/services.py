@@ -63,6 +63,12 @@ class Services:
     def _all_callers(self) -> list[Named]:
         return [*self.links.callers, *filter(None, [self.batch_caller])]
 
+    def halt(self, reason: str) -> None:
+        """Have the callers end all that they do, and all that is still sent to them, with this reason."""
+        for caller in self._all_callers:
+            with suppress(ValueError):  # it is gone
+                caller.handle().halt.remote(reason)
+
     def callers(self, batched: bool) -> Sequence[Named]:
         """Who serves work that does, or does not, go through batches."""
         return [self.batch_caller] if batched and self.batch_caller else self.links.callers

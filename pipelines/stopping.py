@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ from cluster.local_copies import readable, scratch
 from cluster.manifest import Manifest
 from cluster.parts import part_path
 from cluster.seen_set import SeenSet
+from pipelines.hooks import GenerationState
 from pipelines.settings import Settings, Stop
 
 _COLUMNS = {"personas": "persona_id", "documents": "document_ids"}
@@ -31,13 +33,21 @@ class Enough(Halt):
 class Stopping:
     """Looks at each part as it is written. Counts distinct personas and documents exactly, in bounded memory."""
 
-    def __init__(self, settings: Settings, manifest: Manifest, began: float) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        manifest: Manifest,
+        began: float,
+        own: Callable[[GenerationState], str] | None = None,
+        spent: Callable[[], Counter[str]] = Counter,
+    ) -> None:
         self._rule, self._folder = settings.conversations.stop, settings.folder
-        self._manifest, self._began = manifest, began
+        self._asked = settings.conversations.count
+        self._manifest, self._began, self._own, self._spent = manifest, began, own, spent
         self._seen = {
             name: SeenSet(scratch(settings.folder) / f".{name}")
             for name in _COLUMNS
-            if getattr(self._rule, name) is not None
+            if own or getattr(self._rule, name) is not None
         }
         self._rows = self._failures = 0
         manifest.facts.pop("stopped", None)
@@ -47,6 +57,7 @@ class Stopping:
             for name in self._manifest.conversations.parts:
                 self._count(name)
             self._aims()
+            self._ask_own(self._began)
         except BaseException:
             self._close()
             raise
@@ -67,6 +78,7 @@ class Stopping:
         self._rows += counts["rows"]
         self._failures += counts["failures"]
         self._aims()
+        self._ask_own(now)
         rule, tried = self._rule, self._rows + self._failures
         if rule.seconds is not None and now - self._began >= rule.seconds:
             raise Halt(f"{rule.seconds:,.10g} s are over (conversations.stop.seconds); run again for more")
@@ -87,10 +99,29 @@ class Stopping:
 
     def _aims(self) -> None:
         for what, seen in self._seen.items():
-            if len(seen) >= getattr(self._rule, what):
+            if (aim := getattr(self._rule, what)) is not None and len(seen) >= aim:
                 self._manifest.facts["stopped"] = {what: len(seen)}
                 self._manifest.save()
-                raise Enough(f"{len(seen):,} {_DONE[what]} (conversations.stop.{what}: {getattr(self._rule, what)})")
+                raise Enough(f"{len(seen):,} {_DONE[what]} (conversations.stop.{what}: {aim})")
+
+    def _ask_own(self, now: float) -> None:
+        if self._own and (why := self._own(self._state(now))):
+            raise Enough(why)
+
+    def _state(self, now: float) -> GenerationState:
+        talks, spent = self._manifest.conversations, self._spent()
+        return GenerationState(
+            num_requested=self._asked,
+            num_generated=talks.total("rows"),
+            num_failed=talks.total("failures"),
+            personas_used=len(self._seen["personas"]),
+            documents_covered=len(self._seen["documents"]),
+            documents=self._manifest.personas.total("documents"),
+            prompt_tokens=int(spent["prompt_tokens"]),
+            completion_tokens=int(spent["completion_tokens"]),
+            cost_usd=float(spent["cost_usd"]),
+            seconds=now - self._began,
+        )
 
 
 def is_enough(rule: Stop, facts: Mapping[str, Any]) -> bool:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from actors.logic.tools import Tool, ToolKit, read_tools
+from actors.logic.tools.kit import Results
 from actors.logic.tools.signature import why_unfit
 from actors.tool_functions import ToolFunctions
 from cluster.errors import UserError
@@ -15,15 +16,15 @@ from pipelines.settings.wrong import near
 _PATH, _FUNCTIONS = "conversations.tools.path", "conversations.tools.functions"
 
 
-def tool_kit(settings: Settings) -> ToolKit | None:
-    """What the assistant has at hand, None where no tools are asked for; `UserError` naming the file, the tool or the
-    function that cannot be used."""
+def tool_kit(settings: Settings, given: Results | None = None) -> ToolKit | None:
+    """What the assistant has at hand, `given` functions included, None where no tools are asked for; `UserError` naming
+    the file, the tool or the function that cannot be used."""
     if (chosen := settings.conversations.tools) is None:
         return None
     content = _json(Path(chosen.path).expanduser())
     tools = read_tools(content, f"{_PATH}: {chosen.path}")
     functions = _functions(chosen.functions, tools, chosen.timeout_s) if chosen.functions else None
-    return ToolKit(json.dumps(content, ensure_ascii=False), functions, chosen.max_calls, chosen.errors)
+    return ToolKit(json.dumps(content, ensure_ascii=False), given or functions, chosen.max_calls, chosen.errors)
 
 
 def _json(path: Path) -> object:

@@ -9,6 +9,7 @@ from actors.logic.document import DocumentKind
 from actors.logic.plan import SceneRule
 from actors.logic.retrieval import Retriever, own
 from cluster.errors import UserError
+from pipelines.hooks import Hooks
 from pipelines.settings import Settings
 from pipelines.talk_tools import tool_kit
 
@@ -20,9 +21,11 @@ def scene_rule(settings: Settings) -> SceneRule:
     return SceneRule(talk.sampling, settings.seed, given, talk.num_random_contexts)
 
 
-def dialogue_rule(settings: Settings, manner: str = "", retriever: Retriever | None = None) -> DialogueRule:
+def dialogue_rule(
+    settings: Settings, manner: str = "", retriever: Retriever | None = None, hooks: Hooks | None = None
+) -> DialogueRule:
     """What all dialogues of the run have in common. `UserError` where a template, retriever or tool cannot be used."""
-    chosen = settings.conversations
+    chosen, hooks = settings.conversations, hooks or Hooks()
     if chosen.context is Context.RAG and chosen.rag.retriever:
         own(chosen.rag.retriever)
     return DialogueRule(
@@ -38,7 +41,9 @@ def dialogue_rule(settings: Settings, manner: str = "", retriever: Retriever | N
         chosen.answer,
         manner,
         retriever,
-        tool_kit(settings),
+        tool_kit(settings, hooks.functions),
+        hooks.opens,
+        hooks.instructs,
     )
 
 

@@ -46,14 +46,22 @@ def passages(document_id: str, text: str, characters: int) -> Iterator[Passage]:
         rest, number = rest[len(piece) :].lstrip(), number + 1
 
 
+class Given(Protocol):
+    """An object that a script has sent along."""
+
+    def get(self) -> Any: ...
+
+
 @dataclass(frozen=True, slots=True)
 class OwnRetriever:
     """A user's own, by the path `package.module:name`: a function of `(query, top_k)`, or a class that makes one, once
-    in each process. It brings texts, or mappings of `id` and `text`, and may be a coroutine function."""
+    in each process; or a function that was `given`, of that name. It brings texts, or mappings of `id` and `text`, and
+    may be a coroutine function."""
 
     path: str
     top_k: int
     timeout_s: float
+    given: Given | None = None
 
     async def find(self, query: str) -> list[Passage]:
         try:
@@ -65,7 +73,9 @@ class OwnRetriever:
         return self._read(found)
 
     async def _ask(self, query: str) -> Any:
-        found = await asyncio.get_running_loop().run_in_executor(_threads, _brought, self.path, query, self.top_k)
+        found = await asyncio.get_running_loop().run_in_executor(
+            _threads, _brought, self.given, self.path, query, self.top_k
+        )
         return await found if inspect.isawaitable(found) else found
 
     def _read(self, found: Any) -> list[Passage]:
@@ -86,9 +96,9 @@ class OwnRetriever:
         return CallFailed(FailureKind.RETRIEVAL, f"the retriever {self.path} {what}", 1)
 
 
-def _brought(path: str, query: str, top_k: int) -> Any:
+def _brought(given: Given | None, path: str, query: str, top_k: int) -> Any:
     with _loading:
-        retriever = own(path)
+        retriever = given.get() if given else own(path)
     try:
         return retriever(query, top_k)
     except SystemExit as error:  # it would end the process

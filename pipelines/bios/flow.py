@@ -14,17 +14,18 @@ from actors.logic.bio_rule import BioRule
 from actors.logic.near_duplicates import Scope
 from actors.logic.variables_call import VariablesCall
 from actors.model_server import CONTEXT
-from cluster.errors import Halt, UserError
+from cluster.errors import FailureKind, Halt, UserError
 from cluster.files import write_atomically
 from cluster.local_copies import local_copy
 from cluster.manifest import Manifest
-from cluster.program import Done, Failed, Halted
+from cluster.program import Done, Failed, Halted, Outcome
 from pipelines.batching import unbatched
 from pipelines.bios.laps import Laps, is_finished
 from pipelines.bios.people import People, drawn, of_personas
 from pipelines.bios.variables import as_yaml, read_population
 from pipelines.crew import LASTING
 from pipelines.endpoints import endpoints
+from pipelines.hooks import Hooks
 from pipelines.run import at_work, check_endpoints
 from pipelines.run_folder import VARIABLES, open_run
 from pipelines.services import Services
@@ -35,15 +36,23 @@ _CHARACTERS_PER_TOKEN = 4
 _OTHER_TOKENS = 1_600  # of a prompt without its description, and of an answer
 
 
-def bios(settings: Settings, console: Console, command: str = "populace bios", fresh: bool = False) -> Manifest:
+def bios(
+    settings: Settings,
+    console: Console,
+    command: str = "populace bios",
+    fresh: bool = False,
+    hooks: Hooks | None = None,
+) -> Manifest:
     """Go on with the bios of the run in `settings.run_dir`, or begin them; returns its manifest.
 
     `UserError` before anything is paid, `Halt` when it ends with work undone, as `run`.
     """
     if settings.bios is None:
         raise UserError("bios is missing: a section with a description of the simulation, or with personas")
-    chosen, rule = settings.bios, _rule(settings, settings.bios)
+    chosen, rule, hooks = settings.bios, _rule(settings, settings.bios), hooks or Hooks()
     with open_run(settings, command, fresh) as manifest:
+        if hooks.opened:
+            hooks.opened()
         people = _known_people(chosen, rule, settings, manifest)
         if people and is_finished(manifest, _asked(chosen, people)):
             console.print(f"{settings.run_dir} is finished: nothing to do", highlight=False, soft_wrap=True)
@@ -51,7 +60,7 @@ def bios(settings: Settings, console: Console, command: str = "populace bios", f
         online = unbatched(settings)
         _check_context(chosen, settings, check_endpoints(settings, console, endpoints(settings)))
         with (
-            at_work(_without_dedup(online), console, manifest) as (services, view),
+            at_work(_without_dedup(online), console, manifest, control=hooks.control) as (services, view),
             _writers(online, services) as writers,
         ):
             if people is None:
@@ -133,10 +142,16 @@ def _writers(settings: Settings, services: Services) -> Iterator[list[Any]]:
 
 
 def _ask_for_variables(chosen: Bios, settings: Settings, writer: Any) -> list[str]:
-    """The file that the model's variables were written to. `Halt` where it had none that fit."""
-    model = chosen.models[0] if chosen.models else None
-    call = VariablesCall(chosen.description, settings.seed, model, settings.llm.small_model)
-    match ray.get(writer.ask.remote(call)):
+    """The file that a model's variables were written to: of the first model that named some that fit. `Halt` where none
+    did."""
+    models: list[str | None] = [*(chosen.variable_models or chosen.models[:1])] or [None]
+    outcome: Outcome = Failed(FailureKind.EMPTY, "no model was asked", 0)
+    for model in models:
+        call = VariablesCall(chosen.description, settings.seed, model, settings.llm.small_model)
+        outcome = ray.get(writer.ask.remote(call))
+        if not isinstance(outcome, Failed):
+            break
+    match outcome:
         case Done(variables):
             assert isinstance(variables, list)
             kept = settings.folder / VARIABLES
@@ -148,5 +163,3 @@ def _ask_for_variables(chosen: Bios, settings: Settings, writer: Any) -> list[st
             )
         case Halted(reason):
             raise Halt(reason)
-        case other:
-            raise TypeError(f"not an outcome: {other!r}")

@@ -23,10 +23,11 @@ class Bios(Section):
     num_of_samples: Annotated[int, Field(strict=True, ge=1)] | None = None
     variables: list[str] = Field(default_factory=list)
     models: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=list)
+    variable_models: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=list)
     language: str = ""
     prompt: str | None = None
 
-    @field_validator("variables", "models", mode="before")
+    @field_validator("variables", "models", "variable_models", mode="before")
     @classmethod
     def _one_is_a_list(cls, value: object) -> object:
         return [value] if isinstance(value, str) else [] if value is None else value

@@ -47,7 +47,7 @@ class Asked(Section):
     @field_validator("keys")
     @classmethod
     def _never_in_the_clear(cls, value: list[str]) -> list[str]:
-        if not all(key.startswith(("env:", "file:")) for key in value):
+        if not all(key.startswith(("env:", "file:", "given:")) for key in value):
             raise ValueError("must be 'env:NAME' or 'file:PATH', not the key itself")
         return list(dict.fromkeys(value))
 

@@ -69,6 +69,7 @@ class Personas(Section):
     prompts: Prompts = Prompts()
     dedup: Dedup = Dedup()
     baseline: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 0
+    reuse: Annotated[str, Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _vectors_to_hold_against(self) -> Personas:
@@ -78,14 +79,14 @@ class Personas(Section):
 
 
 class Settings(Section):
-    """A whole config. `documents` may be absent where there are only `bios`."""
+    """A whole config. `documents` may be absent where there are only `bios`, or where personas are reused."""
 
     run_dir: str
     seed: Annotated[int, Field(strict=True, ge=-(2**63), le=2**63 - 1)] = 0  # a column of the dataset
     bios: Bios | None = None
+    personas: Personas = Personas()
     documents: Annotated[Documents, Field(validate_default=True)] = Documents()
     llm: Llm
-    personas: Personas = Personas()
     conversations: Conversations = Conversations()
     audit: Audit = Audit()
     cluster: Cluster = Cluster()
@@ -143,9 +144,13 @@ class Settings(Section):
     @field_validator("documents")
     @classmethod
     def _there(cls, value: Documents, info: ValidationInfo) -> Documents:
-        if not value.path and info.data.get("bios", ...) is None:
+        reuses = (personas := info.data.get("personas")) and personas.reuse
+        if not value.path and not reuses and info.data.get("bios", ...) is None:
             what = "Field required"
             raise PydanticCustomError("missing", what)
+        if value.path and reuses:
+            what = "has a path, but personas.reuse brings the documents of that run; leave one of them out"
+            raise ValueError(what)
         return value
 
     @model_validator(mode="after")
@@ -154,13 +159,15 @@ class Settings(Section):
             raise ValueError(f"llm {fault}")
         for one in self.llm.endpoints:
             if one.base_url == EMBEDDED and (others := [name for name in self.named_models if name != one.model]):
-                raise ValueError(f"bios.models names {others[0]}, but the embedded endpoint serves {one.model} alone")
+                raise ValueError(
+                    f"bios names the model {others[0]}, but the embedded endpoint serves {one.model} alone"
+                )
         return self
 
     @property
     def named_models(self) -> list[str]:
         """Models that calls ask for by name."""
-        return self.bios.models if self.bios else []
+        return [*self.bios.models, *self.bios.variable_models] if self.bios else []
 
     def models(self, endpoint: EndpointSettings) -> list[str]:
         """Those that an endpoint is asked for."""

@@ -5,12 +5,14 @@ Where there is none, it is about what moves the persona.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from actors.logic.dialogue.correspondent import Correspondent, SmallCorrespondent
 from actors.logic.dialogue.looking_up import LookingUp
+from actors.logic.dialogue.own import Asking, CallbackRequest
 from actors.logic.dialogue.played_tools import PROMPTS, Player
 from actors.logic.dialogue.respondent import Answers, Respondent, with_document, with_persona
 from actors.logic.dialogue.scene import Context, DialogueRule, Scene
@@ -19,6 +21,7 @@ from actors.logic.dialogue.tasks import Setter
 from actors.logic.dialogue.tool_correspondent import ToolCorrespondent
 from actors.logic.dialogue.tool_respondent import ToolRespondent
 from actors.logic.dialogue.turns import Conversation, Turn, heard
+from actors.logic.sampling import derived_rng
 from actors.prompts import load
 from cluster.chat import ChatModel, Role, Usage, words_of
 
@@ -55,12 +58,13 @@ class Dialogue:
         return await self._ask(voice, [], 0, "0")
 
     async def talk(self, voice: Voice, opening: Said) -> Conversation:
-        """The opening, and all that follows it. Raises as `say` does, and `Uncalled` where that opening brings
-        no call of a tool."""
-        answers = self._respondent()
+        """The opening, and all that follows it. Raises as `say` does, and `Uncalled` where the opening brings no call
+        of a tool."""
         if not self.rule.is_answered:
             return Conversation([Turn("user", opening.text)], opening.model, "", opening.usage)
-        turns, usage, context_ids = list[Turn](), Usage(), list[tuple[str, ...]]()
+        system, usage = await self._system(voice, opening.text)
+        answers = self._respondent(system)
+        turns, context_ids = list[Turn](), list[tuple[str, ...]]()
         for number in range(self.rule.max_turns):
             asked = await self._ask(voice, heard(turns), number, str(number)) if number else opening
             reply = await answers.answer(voice, [*turns, Turn("user", asked.text)], str(number))
@@ -71,6 +75,8 @@ class Dialogue:
 
     async def _ask(self, voice: Voice, turns: Sequence[Turn], number: int, step: str) -> Said:
         task = self.rule.task
+        if self.rule.opens and not number:
+            return await self._opened(voice, step)
         if number or not task:
             return await say(voice, self._correspondent(), turns, step)
         about = self.scene.document if self.rule.context is Context.DOCUMENT or task.template else ""
@@ -78,19 +84,43 @@ class Dialogue:
             return await say(voice, Setter(task, self.persona, about), turns, step)
         return Said(words_of(task.messages(self.persona, about)[-1]), "", Usage())
 
+    async def _opened(self, voice: Voice, step: str) -> Said:
+        """By the user's own code."""
+        assert self.rule.opens
+        asking = Asking(voice, Role.CORRESPONDENT, f"{step}/opens")
+        text = await self.rule.opens.text(self._about(asking, ""))
+        return Said(text, asking.model, asking.usage)
+
+    def _about(self, asking: Asking, instruction: str) -> CallbackRequest:
+        scene, voice = self.scene, asking.voice
+        return CallbackRequest(
+            respondent_prompt=self.rule.respondent_prompt,
+            conversation_id=scene.conversation_id,
+            document=scene.document,
+            document_ids=scene.document_ids,
+            persona=scene.persona or None,
+            persona_id=scene.persona_id or None,
+            persona_generation_depth=scene.persona_generation_depth if scene.persona_id else None,
+            instruction=instruction,
+            rng=derived_rng(voice.seed, voice.place, asking.step),
+            asking=asking,
+            loop=asyncio.get_running_loop(),
+        )
+
     def prompt_shas(self) -> dict[str, str]:
         """12 hex digits for each speaker: the templates that its messages are asked for with, and, of each, what the
         config tells it."""
         rule, has_document = self.rule, self.rule.context is Context.DOCUMENT
         first = rule.task.shas(rule.asks_as_persona, has_document) if rule.task else []
         later = [] if first and rule.max_turns == 1 else self._correspondent().shas(rule.max_turns)
+        opens, instructs = ([one.mark] if one else [] for one in (rule.opens, rule.instructs))
         grounds = [load("respondent_context").sha] * has_document
         grounds += [load("respondent_passages").sha] * (rule.context is Context.RAG)
         whom = [load("respondent_persona").sha] * rule.answers_to_persona
         tools = [rule.tools.text, *(load(name).sha for name in PROMPTS)] if rule.tools else []
         return {
-            "correspondent": _sha([*first, *later]),
-            "respondent": _sha([rule.respondent_prompt, *grounds, *whom, *tools]),
+            "correspondent": _sha([*first, *later, *opens]),
+            "respondent": _sha([rule.respondent_prompt, *grounds, *whom, *tools, *instructs]),
         }
 
     @property
@@ -106,20 +136,25 @@ class Dialogue:
             asks = Correspondent(self.persona, self.scene.document, self.rule.manner)
         return ToolCorrespondent(asks, self.rule.tools.tools) if self.rule.tools else asks
 
-    def _respondent(self) -> Answers:
+    def _respondent(self, system: str) -> Answers:
         if retriever := self.rule.retriever:
-            return LookingUp(self._system(), retriever, self._answering)
-        return self._answering(self._system())
+            return LookingUp(system, retriever, self._answering)
+        return self._answering(system)
 
     def _answering(self, system: str) -> Answers:
         answers, kit = Respondent(system, self.rule.small_model), self.rule.tools
         return ToolRespondent(answers, kit, Player(self.scene.document, kit.errors)) if kit else answers
 
-    def _system(self) -> str:
-        system = self.rule.respondent_prompt
-        if self.rule.context is Context.DOCUMENT:
+    async def _system(self, voice: Voice, opening: str) -> tuple[str, Usage]:
+        """The assistant's system message before anything is looked up, and what it cost."""
+        system, usage = self.rule.respondent_prompt, Usage()
+        if self.rule.instructs:
+            asking = Asking(voice, Role.RESPONDENT, "instructs")
+            system = await self.rule.instructs.text(self._about(asking, opening))
+            usage = asking.usage
+        elif self.rule.context is Context.DOCUMENT:
             system = with_document(system, self.scene.document)
-        return with_persona(system, self.scene.persona) if self.rule.answers_to_persona else system
+        return with_persona(system, self.scene.persona) if self.rule.answers_to_persona else system, usage
 
 
 def _sha(parts: Iterable[str]) -> str:

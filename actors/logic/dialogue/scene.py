@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 
+from actors.logic.dialogue.own import Writes
 from actors.logic.dialogue.tasks import Task
 from actors.logic.retrieval import Retriever
 from actors.logic.tools import ToolKit
@@ -53,9 +54,10 @@ class DialogueRule:
 
     A `task` takes the place of the first message. `manner` says more of who asks and how, for all personas alike;
     `is_answered` whether anybody answers; with a `retriever` what is asked is looked up first, with `tools` at hand the
-    assistant is asked for what needs them. `max_turns` exchanges are made, each a user and an assistant message. For a
-    `small_model` the correspondent is shown examples and held to one question, and an answer that runs on is cut after
-    its last whole sentence.
+    assistant is asked for what needs them. `opens` writes the first message and `instructs` the assistant's system
+    message, where code of the user's own does. `max_turns` exchanges are made, each a user and an assistant message.
+    For a `small_model` the correspondent is shown examples and held to one question, and an answer that runs on is cut
+    after its last whole sentence.
     """
 
     respondent_prompt: str
@@ -71,6 +73,8 @@ class DialogueRule:
     manner: str = ""
     retriever: Retriever | None = None
     tools: ToolKit | None = None
+    opens: Writes | None = None
+    instructs: Writes | None = None
 
     @property
     def asks_as_persona(self) -> bool:
