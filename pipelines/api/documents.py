@@ -151,11 +151,11 @@ class DirectoryDocumentProvider(FileDocumentProvider):
 
 
 class JSONLDocumentProvider(FileDocumentProvider):
-    """JSON Lines."""
+    """Files of JSON Lines, .jsonl, also .gz and .zst."""
 
 
 class ParquetDocumentProvider(FileDocumentProvider):
-    """Parquet."""
+    """Files of Parquet, a row a document."""
 
 
 class DatasetDocumentProvider(DocumentProvider):
