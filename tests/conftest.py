@@ -23,13 +23,11 @@ from typing import Any
 
 import psutil
 import pytest
-from jobs import actor_processes
+from jobs import QUIET, actor_processes
 from model_server_process import ModelServerProcess
 from ray_process import RayProcess
 
 ROOT = Path(__file__).resolve().parent.parent
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "HF_HUB_OFFLINE": "1", "NO_COLOR": "1", "TERM": "dumb"}
-QUIET |= {"RAY_worker_niceness": "0"}  # where much else runs, Ray's own 15 starves the workers
 _MARK = "POPULACE_STARTED_BY_TEST"
 
 

@@ -12,6 +12,9 @@ import psutil
 import pyarrow.parquet as pq
 import yaml
 
+ROOT = Path(__file__).resolve().parents[2]
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "HF_HUB_OFFLINE": "1", "NO_COLOR": "1", "TERM": "dumb"}
+QUIET |= {"RAY_worker_niceness": "0"}  # where much else runs, Ray's own 15 starves the workers
 KEY = "sk-test-5f2a9c0d7e1b4836"
 TOPICS = ["bees", "tides", "clocks", "bread", "roads", "wool", "glass", "rivers", "stars", "seeds", "ships", "bells"]
 

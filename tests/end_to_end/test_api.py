@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import QUIET, ROOT
-from jobs import KEY, conversation_ids, metrics, rows, wait_for
+from jobs import KEY, QUIET, ROOT, conversation_ids, metrics, rows, wait_for
 
 SCRIPTS = Path(__file__).parent / "scripts"
 EXAMPLES = ["support_bot", "evaluation_set", "tool_calls", "census"]

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import QUIET, ROOT
-from jobs import KEY, conversation_ids
+from jobs import KEY, QUIET, ROOT, conversation_ids
 from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 
