@@ -17,7 +17,10 @@ from contextvars import ContextVar
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
+from cluster.errors import Halt
 from cluster.keys import known_secrets
+from cluster.local_copies import scratch
+from cluster.object_path import ObjectPath
 from cluster.refusal import without_key
 
 LOGS = "logs"
@@ -39,7 +42,7 @@ def about(**ids: str | None) -> Iterator[None]:
 @contextmanager
 def run_log(run_dir: Path, run_id: str, process: str) -> Iterator[None]:
     """What the process logs, while the block lasts; files of earlier sessions go when there are many."""
-    _sweep(run_dir / LOGS)
+    _sweep(scratch(run_dir) / LOGS)
     handlers = log_to(run_dir, run_id, process)
     if logging.lastResort and not logging.getLogger().handlers:
         handlers.append(logging.lastResort)  # which prints warnings, and steps back where there is a handler
@@ -53,13 +56,15 @@ def run_log(run_dir: Path, run_id: str, process: str) -> Iterator[None]:
                 logging.getLogger(floor).removeHandler(handler)
             if handler is not logging.lastResort:
                 handler.close()
+        if isinstance(run_dir, ObjectPath):
+            _put(run_dir, process)
 
 
 def log_to(run_dir: Path, run_id: str, process: str) -> list[logging.Handler]:
     """From now on this process logs to `logs/PROCESS-PID.jsonl`; nothing where that cannot be written. With
-    `POPULACE_LOG=debug` each paid call too."""
+    `POPULACE_LOG=debug` each paid call too. Of a run in an object store the file is of this machine."""
     level = logging.DEBUG if os.environ.get("POPULACE_LOG", "").lower() == "debug" else logging.INFO
-    path = run_dir / LOGS / f"{process}-{os.getpid()}.jsonl"
+    path = scratch(run_dir) / LOGS / f"{process}-{os.getpid()}.jsonl"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handler = RotatingFileHandler(path, maxBytes=_BYTES, backupCount=_BACKUPS, encoding="utf-8", delay=True)
@@ -105,6 +110,13 @@ def redacted(text: str) -> str:
 
 def _stay_silent(record: logging.LogRecord) -> None:
     """A full disk is told by what has to be written."""
+
+
+def _put(run_dir: ObjectPath, process: str) -> None:
+    """The log of this process, into the store."""
+    name = f"{process}-{os.getpid()}.jsonl"
+    with suppress(OSError, Halt):
+        run_dir.joinpath(LOGS, name).put_file(scratch(run_dir) / LOGS / name)
 
 
 def _sweep(folder: Path) -> None:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from actors.logic import tables
 from actors.logic.filters.languages import language_of
+from cluster.local_copies import readable
 from pipelines.closing import said
 from pipelines.settings import Settings
 
@@ -93,7 +94,7 @@ def _languages(folder: Path) -> list[str]:
     """ISO codes of those that a twentieth of the first rows are in, the most frequent first."""
     found: Counter[str] = Counter()
     for path in sorted(folder.glob("part-*.parquet"))[:1]:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(readable(path)) as file:
             column = "messages" if "messages" in file.schema_arrow.names else "text"
             for batch in file.iter_batches(batch_size=_READ, columns=[column]):
                 found.update(filter(None, map(_language, batch.column(0).to_pylist())))
@@ -112,6 +113,6 @@ def sizes(folder: Path) -> dict[str, tuple[int, int, int]]:
     for name in _SCHEMAS:
         paths = list((folder / name).glob("part-*.parquet"))
         if paths:
-            rows = sum(pq.read_metadata(path).num_rows for path in paths)
+            rows = sum(pq.read_metadata(readable(path)).num_rows for path in paths)
             found[name] = rows, len(paths), sum(path.stat().st_size for path in paths)
     return found

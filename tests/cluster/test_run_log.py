@@ -1,8 +1,11 @@
 import asyncio
 import json
 import logging
+import os
+import uuid
 
 from cluster.keys import Secret
+from cluster.object_path import path_of
 from cluster.run_log import LOGS, about, run_log
 
 log = logging.getLogger("cluster.test_run_log")
@@ -76,3 +79,11 @@ def test_a_folder_that_cannot_be_written_costs_the_log_alone(tmp_path):
     (tmp_path / LOGS).write_text("a file")
     with run_log(tmp_path, "run1", "driver"):
         log.info("in")
+
+
+def test_of_a_run_in_an_object_store_the_log_is_there_when_the_block_has_ended(object_store):
+    place = path_of(f"s3://bucket/{uuid.uuid4().hex}")
+    with run_log(place, "r1", "driver"):
+        logging.getLogger("cluster.x").info("begun")
+    [log] = place.glob("logs/*.jsonl")
+    assert log.name == f"driver-{os.getpid()}.jsonl" and json.loads(log.read_text())["message"] == "begun"
