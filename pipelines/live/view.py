@@ -83,7 +83,8 @@ def _notes(state: Told) -> Iterator[tuple[str, str]]:
 
 def _pace(state: Told) -> Text:
     parts = [f"{state['calls_per_second']:,.1f} calls/s", f"{state['tokens_per_second']:,.0f} tokens/s"]
-    if now := next((one for one in reversed(state["stages"]) if not one["is_over"]), None):
+    now = next((one for one in reversed(state["stages"]) if not one["is_over"]), None)
+    if now and state["done_per_minute"]:
         parts.append(f"{state['done_per_minute']:,.1f} {_items(now)}/min")
     return Text(" · ".join([*parts, *_people(state)]))
 

@@ -28,8 +28,11 @@ function showHealth(live) {
 
 function showFigures({counts, live}) {
   const cost = live?.spent_usd ?? counts.cost_usd;
-  const figures = [["Documents", counts.documents], ["Personas", counts.personas], ["Conversations", counts.conversations],
-    ["Model calls", counts.calls], ["Given up", counts.failures]].map(([name, value]) => [name, count(value)]);
+  const done = (stage) => live?.stages?.find((one) => one.name === stage)?.done || 0;  // what is in no file yet counts too
+  const figures = [["Documents", Math.max(counts.documents, done("personas"))],
+    ["Personas", Math.max(counts.personas, live?.personas_admitted || 0)],
+    ["Conversations", Math.max(counts.conversations, done("conversations"))], ["Model calls", counts.calls],
+    ["Given up", Math.max(counts.failures, live?.failures || 0)]].map(([name, value]) => [name, count(value)]);
   if (counts.bios) figures.push(["People", count(counts.bios)]);
   figures.push(["Cost", cost === null || cost === undefined ? "unknown" : dollars(cost)], ["Time at work", duration(counts.seconds || 0)]);
   fill($("figures"), ...figures.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
