@@ -5,18 +5,20 @@ from __future__ import annotations
 import importlib.util
 import platform
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray.autoscaler.sdk import request_resources
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cluster.errors import Halt, UserError
 from cluster.files import halt_on_disk_error
 from cluster.object_path import path_of
-from cluster.room import Node
+from cluster.room import Node, Want
 
 _MODULES = ("faiss", "openai", "pyarrow", "pydantic", "yaml", "json_repair", "sentence_transformers")
 _PATIENCE_S = 60.0  # for a process to start on each node, all at the same time
@@ -26,6 +28,19 @@ _SEEN_WITHIN_S = 5.0  # network file systems remember for a while what was not t
 def nodes() -> list[Node]:
     """The nodes that are alive."""
     return [Node(one["Resources"], one.get("Labels") or {}) for one in _alive()]
+
+
+@contextmanager
+def ask_for(wants: Sequence[Want]) -> Iterator[None]:
+    """Have the cluster's autoscaler, where there is one, bring room for all of these, as long as the block lasts: it
+    brings nothing for actors that nobody has started yet."""
+    each = [one for one in wants for _ in range(one.count)]
+    selectors = [dict(one.labels) for one in each] if any(one.labels for one in each) else None
+    request_resources(bundles=[dict(one.each) for one in each], bundle_label_selectors=selectors)
+    try:
+        yield
+    finally:
+        request_resources(bundles=[])
 
 
 def check_nodes(run_dir: Path, documents: Sequence[str] = ()) -> None:

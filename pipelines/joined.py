@@ -60,15 +60,16 @@ def _local(splits: Sequence[Split]) -> list[str]:
 
 
 def _wait_for_room(settings: Settings, callers: int, console: Console) -> None:
-    from cluster.sight import nodes
+    from cluster.sight import ask_for, nodes
 
-    wanted, deadline, said = wants(settings, callers), time.monotonic() + settings.cluster.wait_s, False
-    while missing := homeless(wanted, there := nodes()):
-        if time.monotonic() >= deadline:
-            raise UserError(f"cluster: {told(missing, there)}; add nodes, ask for less, or raise cluster.wait_s")
-        if not said:
-            said = True
-            console.print(
-                f"waiting up to {settings.cluster.wait_s:g} s: {told(missing, there)}", highlight=False, soft_wrap=True
-            )
-        time.sleep(_LOOK_EVERY_S)
+    wanted, deadline = wants(settings, callers), time.monotonic() + settings.cluster.wait_s
+    if not (missing := homeless(wanted, there := nodes())):
+        return
+    console.print(
+        f"waiting up to {settings.cluster.wait_s:g} s: {told(missing, there)}", highlight=False, soft_wrap=True
+    )
+    with ask_for(wanted):
+        while missing := homeless(wanted, there := nodes()):
+            if time.monotonic() >= deadline:
+                raise UserError(f"cluster: {told(missing, there)}; add nodes, ask for less, or raise cluster.wait_s")
+            time.sleep(_LOOK_EVERY_S)

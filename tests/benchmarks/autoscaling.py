@@ -38,6 +38,7 @@ PROVIDER = "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeP
 STORE_BYTES = 80 << 20
 IDLE_S = 10.0
 PATIENCE_S = 240.0
+STARTS = 5
 
 
 def autoscaler(address: str, nodes: int) -> dict[str, Any]:
@@ -97,17 +98,27 @@ def cluster(nodes: int) -> Iterator[tuple[str, dict[str, str]]]:
     command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--include-dashboard=false"]
     command += [f"--node-ip-address={ip}", f"--port={port}", "--num-cpus=4", f"--temp-dir={folder}"]
     command += [f"--object-store-memory={STORE_BYTES}", f"--autoscaling-config={config}"]
-    with (folder / "out").open("wb") as out:
-        head = subprocess.Popen(command, env=env, stdout=out, stderr=out, start_new_session=True)
     try:
-        while "Ray runtime started" not in (folder / "out").read_text():
-            if head.poll() is not None:
-                raise RuntimeError((folder / "out").read_text()[-2000:])
-            time.sleep(0.1)
+        for _ in range(STARTS):  # Ray gives up on itself after half a minute, on a machine that is very busy
+            if comes_up(command, env, folder):
+                break
+            end(folder)
+        else:
+            raise RuntimeError((folder / "out").read_text()[-2000:])
         yield address, env
     finally:
         end(folder)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def comes_up(command: list[str], env: dict[str, str], folder: Path) -> bool:
+    with (folder / "out").open("wb") as out:
+        head = subprocess.Popen(command, env=env, stdout=out, stderr=out, start_new_session=True)
+    while "Ray runtime started" not in (folder / "out").read_text():
+        if head.poll() is not None:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def end(folder: Path) -> None:
@@ -166,7 +177,7 @@ def watch(
         write_corpus(folder, options.documents),
         llm={"endpoints": [endpoint | {"max_concurrency": 8 * options.nodes}]},
         conversations={"count": options.documents, "max_turns": 1},
-        cluster={"address": address, "wait_s": 120, "callers": callers},
+        cluster={"address": address, "wait_s": 300, "callers": callers},
     )
     placement = "cluster.placement.callers.resources={egress: 1}"
     ray.init(address, log_to_driver=False, logging_level="ERROR")
