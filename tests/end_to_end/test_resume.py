@@ -120,6 +120,7 @@ def test_an_interrupt_keeps_the_state_and_says_how_to_go_on(prepared, start_popu
 
 def test_a_run_dir_in_use_is_refused(prepared, start_populace, run_populace):
     server, config, _ = prepared
+    server.set(latency=5.0)  # it is still at work when the others have started
     first = start_populace("run", config, env=ENV)
     wait_for(lambda: server.stats()["requests"] >= 1)
     second = run_populace("run", config, env=ENV)
