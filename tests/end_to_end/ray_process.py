@@ -99,9 +99,7 @@ class RayProcess(_Node):
     of such a one. The folder's name is short, as Ray's sockets must be, and the ports are whatever is free.
     """
 
-    def __init__(
-        self, surroundings: Mapping[str, str], cpus: int = CPUS, takes_jobs: bool = False, port: int = 0
-    ) -> None:
+    def __init__(self, surroundings: Mapping[str, str], cpus: int = CPUS, takes_jobs: bool = False) -> None:
         folder = Path(tempfile.mkdtemp(prefix="ray-of-tests-", dir="/tmp"))
         self.token = _token(folder) if takes_jobs else {"RAY_AUTH_MODE": "disabled"}
         self._surroundings = {**surroundings, **self.token}
@@ -109,9 +107,7 @@ class RayProcess(_Node):
         self.dashboard = f"http://127.0.0.1:{dashboard}"
         command = [_RAY, "start", "--head", "--block", f"--include-dashboard={str(takes_jobs).lower()}"]
         command += [f"--temp-dir={folder}", f"--num-cpus={cpus}", f"--object-store-memory={OBJECT_STORE_BYTES}"]
-        command += [f"--{name}={port if name == 'port' else 0}" for name in _ANY_PORT] + [
-            f"--dashboard-port={dashboard}"
-        ]
+        command += [f"--{name}=0" for name in _ANY_PORT] + [f"--dashboard-port={dashboard}"]
         told = folder / "ray_current_cluster"
         super().__init__(command, self._surroundings, folder, lambda: told.exists() and told.read_text())
         self.address = told.read_text()
