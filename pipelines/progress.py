@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import ray
@@ -43,7 +44,7 @@ class RunView:
         self._budget_usd, self._ask_keys = budget_usd, keys
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="progress", daemon=True)
-        self._live = Live(console=console, auto_refresh=False, transient=False) if console.is_terminal else None
+        self._live = Live(console=console, auto_refresh=False, transient=False) if _draws(console) else None
         self._stages: list[Stage] = []
         self._counter, self._base, self._began = "", 0.0, time.monotonic()
         self._at_stage: Counter[str] = Counter()
@@ -155,3 +156,8 @@ class RunView:
     def _say(self) -> None:
         if self._stages and not self._live:
             self._console.print(live_line(self.state), highlight=False, soft_wrap=True, markup=False)
+
+
+def _draws(console: Console) -> bool:
+    """Whether what is shown can be shown anew in its place: on a terminal, and in a notebook that has widgets."""
+    return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)

@@ -34,10 +34,9 @@ def document_trees(run: FoundRun) -> list[dict[str, Any]]:
 
 def _of_part(run: FoundRun, part: str, count: int, rng: Any) -> list[dict[str, Any]]:
     try:
-        people = pq.read_table(readable(part_path(run.folder / "personas", part)), columns=["document_id"]).column(0)
-        ids = sorted(pc.unique(people).to_pylist())
+        ids = _ids(run, "personas", part) or _ids(run, "documents", part)  # where nobody in particular speaks
         wanted = rng.sample(ids, min(count, len(ids)))
-        where = pc.field("document_id").isin(wanted)
+        where = pc.field("document_id").isin(pa.array(wanted, pa.string()))
         found = pq.read_table(
             readable(part_path(run.folder / "personas", part)), columns=_COLUMNS, filters=where
         ).to_pylist()
@@ -48,6 +47,12 @@ def _of_part(run: FoundRun, part: str, count: int, rng: Any) -> list[dict[str, A
     for one in found:
         by_document[one["document_id"]].append(one)
     return [_tree(row, by_document[row["document_id"]]) for row in documents]
+
+
+def _ids(run: FoundRun, kind: str, part: str) -> list[str]:
+    """The documents in a part of this kind."""
+    column = pq.read_table(readable(part_path(run.folder / kind, part)), columns=["document_id"]).column(0)
+    return sorted(pc.unique(column).to_pylist())
 
 
 def _tree(document: dict[str, Any], people: list[dict[str, Any]]) -> dict[str, Any]:

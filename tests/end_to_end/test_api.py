@@ -115,6 +115,19 @@ def test_an_interrupted_script_goes_on_where_it_was(script, shared_server, tmp_p
     assert metrics(run)["conversations"] == 40
 
 
+@pytest.mark.slow
+def test_people_of_simulations_have_models_for_each_step(script):
+    found = json.loads(script(str(SCRIPTS / "people.py")).said().split("RESULT ")[1])
+    assert len(found["bios"]) == found["arrow"] == 4
+    assert {row["model"] for row in found["bios"]} == {
+        "meta-llama/llama-3.1-8b-instruct",
+        "qwen/qwen-2.5-7b-instruct",
+    }
+    assert all(row["bio"] and row["traits"] for row in found["bios"])
+    [story] = found["stories"]
+    assert 150 <= len(story["backstory"].split()) <= 250
+
+
 @pytest.mark.parametrize("name", [EXAMPLES[0], *(pytest.param(one, marks=pytest.mark.slow) for one in EXAMPLES[1:])])
 def test_an_example_runs(script, tmp_path, name):
     said = script("-m", f"pipelines.examples.{name}").said()

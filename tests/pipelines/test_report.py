@@ -183,3 +183,12 @@ def test_a_full_disk_halts(small_disk):
     folder = made_run(small_disk / "run", Made(personas=10, conversations=5, hostile="word " * 20_000))
     with pytest.raises(Halt, match="No space left"):
         write_report(folder)
+
+
+def test_documents_about_which_nobody_in_particular_asks_are_shown_too(tmp_path):
+    folder = made_run(tmp_path / "run", Made(personas=0))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["personas"]["parts"]["p0"]["active"] = 6
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    shown = content(find_run(folder))["documents"]
+    assert len(shown) == 6 and all(one["people"] == [] and one["text"] for one in shown)
