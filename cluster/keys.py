@@ -28,12 +28,12 @@ class Secret:
 
 
 _KNOWN: WeakSet[Secret] = WeakSet()
-_NO_KEY = "none"
+_LEAST = 6  # characters of a key: to hide a shorter one, or the word in its place where none is asked, hides words
 
 
 def known_secrets() -> list[Secret]:
-    """Those that this process holds, each value once; what stands in the place of a key where none is asked is none."""
-    return list({one.reveal(): one for one in list(_KNOWN) if one.reveal() not in ("", _NO_KEY)}.values())
+    """Those that this process holds, each value once."""
+    return list({one.reveal(): one for one in list(_KNOWN) if len(one.reveal()) >= _LEAST}.values())
 
 
 Keys = Sequence[tuple[str, Secret]]

@@ -160,7 +160,7 @@ class Settings(Section):
         for one in self.llm.endpoints:
             if one.base_url == EMBEDDED and (others := [name for name in self.named_models if name != one.model]):
                 raise ValueError(
-                    f"bios names the model {others[0]}, but the embedded endpoint serves {one.model} alone"
+                    f"bios.models names {others[0]}, but the embedded endpoint serves {one.model} alone"
                 )
         return self
 

@@ -95,24 +95,24 @@ def test_personas_land_in_their_documents_and_speak_in_the_same_script(script, t
 
 
 def test_an_interrupted_script_goes_on_where_it_was(script, shared_server, tmp_path):
-    server = shared_server(latency=0.4)
+    server = shared_server(latency=1.0)
     run = tmp_path / "script" / "run"
-    first = script(str(SCRIPTS / "slow_stream.py"), server=server, ROWS="40")
+    first = script(str(SCRIPTS / "slow_stream.py"), server=server, ROWS="150")
     wait_for(lambda: "row" in first.out.read_text() or first.poll() is not None, 120)
     first.send_signal(signal.SIGINT)
     assert first.wait(60) not in (0, None), first.err.read_text()
     assert "KeyboardInterrupt" in first.err.read_text().splitlines()[-1]
     made = conversation_ids(run)
-    assert 0 < len(made) < 40
+    assert 0 < len(made) < 150
     server.set(latency=0.0)
     paid = server.stats()["calls"] if "calls" in server.stats() else len(server.log())
-    said = script(str(SCRIPTS / "slow_stream.py"), server=server, ROWS="40").said()
+    said = script(str(SCRIPTS / "slow_stream.py"), server=server, ROWS="150").said()
     told = [line.split()[1] for line in said.splitlines()]
-    assert len(told) == len(set(told)) == 40 and set(made) <= set(told)
+    assert len(told) == len(set(told)) == 150 and set(made) <= set(told)
     assert sorted(told) == conversation_ids(run)
     again = len(server.log()) - paid
-    assert again <= 2 * (40 - len(made)) + 2, "what was there is not paid again"
-    assert metrics(run)["conversations"] == 40
+    assert again <= 2 * (150 - len(made)) + 2, "what was there is not paid again"
+    assert metrics(run)["conversations"] == 150
 
 
 @pytest.mark.slow
