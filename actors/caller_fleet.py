@@ -20,6 +20,7 @@ from cluster.chat import ChatModel
 from cluster.meter import Tally
 from cluster.named import Named, start
 from cluster.sizing import Crowd, Pace, PaceMeter
+from cluster.tracing import Traces
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +40,10 @@ class CallerFleet:
         meter: Named,
         crowd: Crowd,
         options: Mapping[str, Any],
+        traces: Traces | None = None,
     ) -> None:
         self._namespace, self._make_chat, self._meter = namespace, make_chat, meter
+        self._traces = traces
         self._crowd, self._options, self._pace = crowd, dict(options), PaceMeter()
         self._tally = Tally(meter.handle())
         self._up: dict[Named, Any] = {}
@@ -133,7 +136,7 @@ class CallerFleet:
     async def _add(self) -> None:
         """Returns once it is up, however long its place in the cluster is waited for."""
         named = Named(f"caller-{uuid.uuid4().hex[:8]}", self._namespace)
-        caller = start(LLMCaller, named, self._make_chat, self._meter, **self._options)
+        caller = start(LLMCaller, named, self._make_chat, self._meter, self._traces, **self._options)
         try:
             await caller.pid.remote()
         except BaseException as error:

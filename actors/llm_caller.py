@@ -18,6 +18,7 @@ from cluster.meter import Tally
 from cluster.named import Named
 from cluster.program import Done, Failed, Halted, Outcome, Program, ids_of
 from cluster.run_log import about
+from cluster.tracing import TracedChat, Traces, Tracing, open_tracing
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +43,11 @@ class LLMCaller:
     `finished`; both name the life of this process, so that the client knows what went down with an earlier one.
     """
 
-    def __init__(self, make_chat: Callable[[Tally], ChatModel], meter: Named | None = None) -> None:
+    def __init__(
+        self, make_chat: Callable[[Tally], ChatModel], meter: Named | None = None, traces: Traces | None = None
+    ) -> None:
         self._make_chat, self._tally = make_chat, Tally(meter.handle() if meter else None)
+        self._tracing: Tracing | None = open_tracing(traces) if traces else None
         self._chat: ChatModel | None = None
         self._life = uuid.uuid4().hex
         self._clients: defaultdict[str, _Client] = defaultdict(_Client)
@@ -99,7 +103,8 @@ class LLMCaller:
 
     async def _told(self, program: Program[object]) -> Outcome:
         with about(**ids_of(program)):
-            outcome = await self._outcome(program)
+            work = self._outcome(program)
+            outcome = await (self._tracing.follow(program, work) if self._tracing else work)
             if isinstance(outcome, Failed):
                 log.warning("given up after %d attempts, %s: %s", outcome.attempts, outcome.kind, outcome.message)
         return outcome
@@ -117,7 +122,8 @@ class LLMCaller:
 
     def _model(self) -> ChatModel:
         if self._chat is None:
-            self._chat = self._make_chat(self._tally)
+            chat = self._make_chat(self._tally)
+            self._chat = TracedChat(chat, self._tracing) if self._tracing else chat
         return self._chat
 
     async def load(self) -> int:
@@ -127,6 +133,8 @@ class LLMCaller:
     async def flush(self) -> None:
         """Have the meter count all that was done so far."""
         await self._tally.flush()
+        if self._tracing:
+            await self._tracing.flush()
 
     async def pid(self) -> int:
         """The process, for tables of memory and for tests that end it."""
@@ -138,3 +146,5 @@ class LLMCaller:
             with suppress(Halt):  # whom it concerns has heard it
                 await self._chat.close()
         await self._tally.flush()
+        if self._tracing:
+            await self._tracing.close()

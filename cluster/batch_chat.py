@@ -18,6 +18,7 @@ from cluster.batch_client import BatchClient
 from cluster.batch_folder import BatchFolder
 from cluster.batch_follower import Follower
 from cluster.batch_heap import Heaps
+from cluster.call_notes import note_kept
 from cluster.chat import Bring, ChatAnswer, ChatModel, ChatRequest
 from cluster.dialect import Dialect
 from cluster.errors import Halt
@@ -64,6 +65,7 @@ class BatchChat:
         await asyncio.shield(self._adopting)
         key = key_of(request)
         if (kept := await self._calls.kept(key)) is not None:
+            note_kept()
             self._tally.add(journal_hits=1)
             return restored(kept)
         if self._follower.halted:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from cluster.call_notes import note_kept
 from cluster.chat import Bring, ChatAnswer, ChatModel, ChatRequest, Usage
 from cluster.errors import CallFailed, FailureKind, Halt
 from cluster.journal import JournalReader, Writer, call_key, recall
@@ -36,6 +37,7 @@ class JournaledChat:
     async def answer(self, request: ChatRequest) -> ChatAnswer:
         key = call_key(request.canonical(), request.item)
         if (kept := await self._reader.get(key)) is not None:
+            note_kept()
             self._tally.add(journal_hits=1)
             return restored(kept)
         if key not in self._on_the_wire:

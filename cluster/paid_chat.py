@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from cluster.call_notes import note_attempt, note_status
 from cluster.chat import Bring, ChatAnswer, ChatRequest
 from cluster.errors import CallFailed, Halt
 from cluster.lanes import Lane, Lanes, Out, Permit
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 
 TRIES = 5
 PATIENCE_S = 600.0
+_OK = 200  # the one status that brings an answer
 
 
 class PaidChat:
@@ -66,9 +68,11 @@ class PaidChat:
         lost_on: list[Lane] = []
         while True:
             permit = await self._permit(worst, tokens, lost_on)
+            note_attempt(permit.lane.endpoint)
             try:
                 answer = await self._transport.send(permit.lane, request)
             except Trouble as trouble:
+                note_status(trouble.status)
                 self._spending.release(worst, may_be_paid(trouble))
                 if await self._is_lost(permit, trouble, len(lost_on)):
                     lost_on.append(permit.lane)
@@ -77,6 +81,7 @@ class PaidChat:
                 self._spending.release(worst, may_be_paid=True)
                 await self._free(permit, may_be_paid=True)
                 raise
+            note_status(_OK)
             self._spending.settle(worst, request, answer)
             await self._settle(permit, answer, tokens)
             return answer

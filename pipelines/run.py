@@ -20,6 +20,7 @@ from cluster.job import address_of
 from cluster.keys import Endpoint
 from cluster.manifest import Manifest
 from cluster.spending import worst_cost
+from cluster.tracing import check_installed
 from pipelines.audit_reference import is_outdated, read_references
 from pipelines.batching import check_batches, check_under_way, warnings
 from pipelines.endpoints import embedding_endpoint, endpoints
@@ -106,6 +107,8 @@ def _check_somebody(settings: Settings, manifest: Manifest) -> None:
 def check_endpoints(settings: Settings, console: Console, targets: list[Endpoint]) -> list[int]:
     """Ask the endpoints and tell of what the run will do without, and of prices; returns the context windows that were
     told, in tokens. `UserError` where nobody can serve."""
+    if settings.llm.traces:
+        check_installed()
     check_under_way(settings)
     check_job(settings, targets)
     report = check(targets)

@@ -22,6 +22,7 @@ from cluster.keys import Endpoint, Secret, key_limits, lane_name
 from cluster.meter import Meter
 from cluster.named import Fleet, Named
 from cluster.sizing import Bounds, Crowd, allowed
+from cluster.tracing import Traces
 from pipelines.batching import batches_dialogues, batches_personas
 from pipelines.chat_making import MakeChat, Wiring, batch_chat_maker, chat_maker
 from pipelines.crew import FOREVER, LASTING, Crew
@@ -137,12 +138,13 @@ def services(settings: Settings, run_dir: Path, run_id: str, spent_before: float
         batched = batches_personas(settings) or batches_dialogues(settings)
         wiring = Wiring(targets, count + batched, run_dir, settings.llm.timeout_s, broker, limit, run_id)
         make = chat_maker(wiring)
-        callers = _callers(targets, settings, count, make, meter, crew)
+        traces = Traces(settings.llm.traces, run_id) if settings.llm.traces else None
+        callers = _callers(targets, settings, count, make, meter, crew, traces)
         batch_caller = None
         if batched:
             make = batch_chat_maker(wiring, run_id)
             place = placed(places.callers)
-            batch_caller = crew.start("batch-caller", LLMCaller, make, meter, **place, max_restarts=FOREVER)
+            batch_caller = crew.start("batch-caller", LLMCaller, make, meter, traces, **place, max_restarts=FOREVER)
         everybody = [*callers, *filter(None, [batch_caller])]
         ready = [(name, "dimension") for name in dict.fromkeys(embedders)]
         crew.wait(*[(name, "pid") for name in everybody], *ready, *[(name, "size") for name in (*shards, *openings)])
@@ -165,15 +167,21 @@ def _key_state(lane: str, key: str, resting: Mapping[str, float], retired: Mappi
 
 
 def _callers(
-    targets: list[Endpoint], settings: Settings, most: int, make: MakeChat, meter: Named, crew: Crew
+    targets: list[Endpoint],
+    settings: Settings,
+    most: int,
+    make: MakeChat,
+    meter: Named,
+    crew: Crew,
+    traces: Traces | None,
 ) -> list[Named]:
     """The callers: as many as ever, or a fleet where their number may change."""
     chosen = settings.cluster.callers
     options = placed(settings.cluster.placement.callers) | {"max_restarts": FOREVER}
     if chosen.min == most:
-        return [crew.start(f"caller-{at}", LLMCaller, make, meter, **options) for at in range(most)]
+        return [crew.start(f"caller-{at}", LLMCaller, make, meter, traces, **options) for at in range(most)]
     crowd = Crowd(allowed(targets), Bounds(chosen.min, most, chosen.in_flight, chosen.idle_s))
-    fleet = crew.start_here("callers", CallerFleet, crew.namespace, make, meter, crowd, options, **LASTING)
+    fleet = crew.start_here("callers", CallerFleet, crew.namespace, make, meter, crowd, options, traces, **LASTING)
     return [Fleet(fleet.name, fleet.namespace)]
 
 

@@ -89,11 +89,23 @@ class Llm(Section):
     timeout_s: Annotated[float, Field(gt=0)] = 120
     small_model: bool = False
     budget_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    traces: str | None = None
 
     @field_validator("roles")
     @classmethod
     def _tools_are_played_by_the_respondent(cls, value: dict[str, str]) -> dict[str, str]:
         return {"tool": value["respondent"]} | value if "respondent" in value else value
+
+    @field_validator("traces")
+    @classmethod
+    def _is_a_collector(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        if "@" in value or "?" in value:
+            raise ValueError("must be a plain address; what a collector asks for goes into OTEL_EXPORTER_OTLP_HEADERS")
+        return value.rstrip("/")
 
     @model_validator(mode="after")
     def _can_keep_its_budget(self) -> Llm:

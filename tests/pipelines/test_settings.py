@@ -735,3 +735,14 @@ def test_the_calls_of_a_dialogue_are_known_beforehand(overrides, calls):
 )
 def test_a_strategy_that_cannot_be_is_named_with_the_way_out(overrides, said):
     assert refusal(*overrides) == said
+
+
+@pytest.mark.parametrize("url", ["localhost:4318", "http://me:hidden@collector:4318", "http://collector/?token=hidden"])
+def test_an_address_for_traces_that_is_none_or_holds_a_secret_is_refused(url):
+    line = refusal(f"llm.traces={url}")
+    assert line.startswith("llm.traces must ") and "hidden" not in line
+
+
+def test_an_address_for_traces_is_taken_as_it_is():
+    assert settings().llm.traces is None
+    assert settings("llm.traces=http://collector:4318/").llm.traces == "http://collector:4318"

@@ -40,8 +40,13 @@ class Dialogue:
 
     @property
     def ids(self) -> dict[str, str]:
-        """For the log."""
-        return {"document": self.scene.document_id, "persona": self.scene.persona_id or ""}
+        """For the log and for traces."""
+        scene = self.scene
+        return {
+            "document": scene.document_id,
+            "persona": scene.persona_id or "",
+            "conversation": scene.conversation_id,
+        }
 
     async def run(self, chat: ChatModel) -> Conversation:
         """Raises `CallFailed` when no try of a turn brings a message (`actors.logic.dialogue.faults`)."""
