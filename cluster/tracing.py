@@ -13,16 +13,12 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from cluster.call_notes import CallNotes, noted
+from cluster.call_notes import noted
 from cluster.chat import Bring, ChatAnswer, ChatModel, ChatRequest
 from cluster.errors import CallFailed, UserError
 from cluster.program import Failed, Halted, Outcome, Program, ids_of
-
-if TYPE_CHECKING:
-    from opentelemetry.trace import Span
+from cluster.span_words import answered, asked, failed
 
 log = logging.getLogger(__name__)
 
@@ -84,9 +80,9 @@ class Tracing:
         ) as span:
             match found := await outcome:
                 case Failed():
-                    _failed(span, found.kind.value)
+                    failed(span, found.kind.value)
                 case Halted():
-                    _failed(span, "halt")
+                    failed(span, "halt")
             return found
 
     async def answer(self, chat: ChatModel, request: ChatRequest) -> ChatAnswer:
@@ -102,13 +98,13 @@ class Tracing:
             try:
                 answer = await chat.answer(request)
             except Exception as error:
-                span.set_attributes(_asked(request, notes))
-                _failed(span, error.kind.value if isinstance(error, CallFailed) else type(error).__name__.lower())
+                span.set_attributes(asked(request, notes))
+                failed(span, error.kind.value if isinstance(error, CallFailed) else type(error).__name__.lower())
                 raise
-            asked = _asked(request, notes)
-            asked.setdefault("gen_ai.request.model", request.model or answer.model)
-            span.set_attributes(asked | _answered(answer))
-            span.update_name(f"chat {asked['gen_ai.request.model']}")
+            told = asked(request, notes)
+            told.setdefault("gen_ai.request.model", request.model or answer.model)
+            span.set_attributes(told | answered(answer))
+            span.update_name(f"chat {told['gen_ai.request.model']}")
             return answer
 
     async def flush(self) -> None:
@@ -149,43 +145,3 @@ class TracedChat:
 
     async def close(self) -> None:
         await self._chat.close()
-
-
-Told = dict[str, str | int | float | bool | list[str]]
-
-
-def _asked(request: ChatRequest, notes: CallNotes) -> Told:
-    told: Told = {
-        "gen_ai.operation.name": "chat",
-        "gen_ai.provider.name": "openai",  # whose API it is, whoever serves it
-        "gen_ai.request.max_tokens": request.max_tokens,
-        "gen_ai.request.temperature": request.temperature,
-        "gen_ai.request.seed": request.seed,
-        "populace.role": request.role.value,
-        "populace.call.item": request.item,
-        "populace.call.attempts": notes.attempts,
-        "populace.call.journal_hit": notes.kept,
-    }
-    if notes.status is not None:
-        told["http.response.status_code"] = notes.status
-    if endpoint := notes.endpoint:
-        told["gen_ai.request.model"] = endpoint.model_for(request.role, request.model)
-        told["populace.endpoint"] = endpoint.name
-        told["server.address"] = urlsplit(endpoint.base_url).hostname or ""
-    return told
-
-
-def _answered(answer: ChatAnswer) -> Told:
-    return {
-        "gen_ai.response.model": answer.model,
-        "gen_ai.response.finish_reasons": [answer.finish_reason],
-        "gen_ai.usage.input_tokens": answer.usage.prompt_tokens,
-        "gen_ai.usage.output_tokens": answer.usage.completion_tokens,
-    }
-
-
-def _failed(span: Span, kind: str) -> None:
-    from opentelemetry.trace import StatusCode
-
-    span.set_attribute("error.type", kind)
-    span.set_status(StatusCode.ERROR)

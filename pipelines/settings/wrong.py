@@ -33,9 +33,13 @@ def _dotted(location: tuple[int | str, ...]) -> str:
     return text.removesuffix(".[key]")
 
 
+_MAY_HOLD_KEYS = ("run_dir", "llm.traces")
+
+
 def _line(root: type[BaseModel], key: str, error: ErrorDetails) -> str:
     got = error["input"]
-    hidden = "keys" in key or key == "run_dir" or isinstance(got, (list, dict)) or error["type"] == "model_type"
+    holds = "keys" in key or key in _MAY_HOLD_KEYS
+    hidden = holds or isinstance(got, (list, dict)) or error["type"] == "model_type"
     shown = "" if hidden else f", got {got!r}"  # what stands there by mistake may be a key in the clear
     bounds = error.get("ctx", {})
     match error["type"]:
