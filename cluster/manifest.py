@@ -32,12 +32,14 @@ class Stage:
 @dataclass(slots=True)
 class Lap:
     """One pass for `rows` conversations or bios; a later lap makes up for what failed or was added (of bios: added).
-    `merged` names those of its parts that were put together before it was done."""
+    `merged` names those of its parts that were put together before it was done; `over` is how many of the persona
+    parts it is over, the first ones (None: all), for documents may come later."""
 
     rows: int
     unit_rows: int
     done: bool = False
     merged: list[str] = field(default_factory=list)
+    over: int | None = None
 
 
 @dataclass(slots=True)

@@ -108,7 +108,8 @@ def _make(settings: Settings, manifest: Manifest, services: Services, view: RunV
                 break
             top_ups += 1
             fine = settings.conversations.stop.is_set or making.hooks.looks_closely
-            manifest.laps.append(Lap(asked - made, _unit_rows(asked - made, fine)))
+            rows, over = asked - made, len(manifest.personas.parts)
+            manifest.laps.append(Lap(rows, _unit_rows(rows, fine), over=over))
             manifest.save()
         begun = manifest.conversations.total("asked")
         _run_lap(settings, manifest, services, view, making)
@@ -126,13 +127,15 @@ def _unit_rows(rows: int, fine: bool) -> int:
 
 def _run_lap(settings: Settings, manifest: Manifest, services: Services, view: RunView, making: _Making) -> None:
     lap = manifest.laps[-1]
-    parts = [(name, part["active"]) for name, part in sorted(manifest.personas.parts.items()) if part["active"]]
-    if not parts:
+    parts = [(name, part["active"]) for name, part in manifest.personas.parts.items()]
+    if not manifest.personas.total("active"):
         raise Halt("no document has a persona, so nobody can speak; see failures/ for why")
     kind = "personas" if settings.conversations.needs_personas else "documents"
-    dues, shares = lap_dues(settings.folder, parts, [one.rows for one in manifest.laps], settings.seed, kind)
+    laps = [(one.rows, len(parts) if one.over is None else one.over) for one in manifest.laps]
+    owing = lap_dues(settings.folder, parts, laps, settings.seed, kind)
     made = {*manifest.conversations.parts, *lap.merged}
-    if owed := [unit for unit in units(shares, dues, lap.unit_rows) if unit.name not in made]:
+    all_units = (unit for dues, shares in owing for unit in units(shares, dues, lap.unit_rows))
+    if owed := [unit for unit in all_units if unit.name not in made]:
         _run_units(owed, settings, manifest, services, view, making)
     lap.done = True
     manifest.save()

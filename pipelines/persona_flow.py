@@ -96,6 +96,8 @@ class _Flow:
         self._pending: dict[Any, int] = {}
         self._bad: list[Failure] = []
         self._facts: Counter[str] = Counter()
+        limit = settings.documents.limit
+        self._room = None if limit is None else limit - manifest.personas.total("documents")
 
     def run(self, splits: list[Split]) -> None:
         settings = self._settings.documents
@@ -130,6 +132,9 @@ class _Flow:
         table = table.filter(good)
         digests = table.column("digest").to_numpy()
         new = seen.add_new(digests)
+        if self._room is not None:  # files that came may lie before those that were read
+            new &= new.cumsum() <= self._room
+            self._room -= int(new.sum())
         self._facts["documents_read"] += len(table)
         owners = digests % len(self._pools)
         for owner, buffer in enumerate(self._buffers):

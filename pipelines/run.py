@@ -27,12 +27,14 @@ from pipelines.endpoints import embedding_endpoint, endpoints
 from pipelines.growth_rule import growth_rule
 from pipelines.hooks import Control, Hooks
 from pipelines.joined import check_cluster, check_job
+from pipelines.more_documents import note_files, reopen
 from pipelines.preflight import check
 from pipelines.quality import quality_totals
 from pipelines.reuse import take_personas
 from pipelines.run_folder import open_run
 from pipelines.settings import Settings, document_characters, quality_rule
 from pipelines.sources import Split, check_fields, check_generated, count_documents, find_files, marked, plan_splits
+from pipelines.sources.files import SourceFile
 from pipelines.stopping import Enough, is_enough
 from pipelines.talking import dialogue_rule
 
@@ -76,6 +78,7 @@ def run(
             hooks.opened()
         take_personas(settings, manifest)
         _check_somebody(settings, manifest)
+        files = reopen(settings, manifest) if stages.personas else None
         if not _left(settings, manifest, stages) and not is_outdated(settings, manifest):
             console.print(f"{settings.run_dir} is finished: nothing to do", highlight=False, soft_wrap=True)
             return manifest
@@ -87,7 +90,7 @@ def run(
         contexts = check_endpoints(settings, console, targets)
         if (embeds := embedding_endpoint(settings.personas.dedup)) and stages.personas and not manifest.personas.done:
             check([embeds])
-        splits = _documents(settings, console, manifest, contexts)
+        splits = _documents(settings, console, manifest, contexts, files)
         if stages.personas and not manifest.personas.done:
             _pays_for_a_call(settings, GrowthRule.of(manifest.facts["growth"]), targets)
         manifest.save()
@@ -144,23 +147,28 @@ def _pays_for_a_call(settings: Settings, rule: GrowthRule, targets: list[Endpoin
         raise UserError(f"llm.budget_usd is ${budget:,.10g}, but one call may cost ${least:,.6f} or more; raise it")
 
 
-def _documents(settings: Settings, console: Console, manifest: Manifest, told: list[int]) -> list[Any]:
-    """The documents as splits, counted once; none where they have all become personas."""
+def _documents(
+    settings: Settings, console: Console, manifest: Manifest, told: list[int], found: list[SourceFile] | None
+) -> list[Any]:
+    """The documents as splits, counted once, of the files that were found if they were looked for; none where they have
+    all become personas."""
     if manifest.personas.done:
         return []
     chosen = settings.documents
-    files = marked(find_files(chosen.path))
+    files = found or find_files(chosen.path)
+    note_files(settings, manifest, files)
+    files = marked(files)
     check_fields(files, chosen.text_field, chosen.id_field)
     if warning := check_generated(files, chosen.generated):
         console.print(f"[yellow]warning[/] {warning}", highlight=False, soft_wrap=True)
     splits = plan_splits(files)
-    if "growth" not in manifest.facts:
+    if "growth" not in manifest.facts or "documents_counted" not in manifest.facts:
         enough = max(_COUNTED, settings.conversations.count)
         counted = count_documents(splits, stop_at=min(enough, chosen.limit or enough))
+        manifest.facts["documents_counted"] = counted if counted < enough else None
+    if "growth" not in manifest.facts:
         if not counted:
             raise UserError(f"documents.path: no document in {', '.join(chosen.path)}")
-        counted = min(counted, chosen.limit or counted)
-        manifest.facts["documents_counted"] = counted if counted < enough else None
         contexts = [one.context_tokens for one in settings.llm.endpoints if one.context_tokens]
         manifest.facts["document_characters"] = document_characters(settings, contexts or told)
         manifest.facts["growth"] = asdict(growth_rule(settings, counted))

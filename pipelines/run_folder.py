@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 PERSONA_FOLDERS = ("documents", "personas", "rejected")
 TALK_FOLDERS = ("conversations", "rejected_conversations")
 SOURCE_FAILURES = "documents"
+_MORE_DOCUMENTS = "documents.limit"  # those that are added are read, others stay
 _JOURNAL = ("*.jsonl", "index", "journal.json", "compaction.json", ".lock", ".*.tmp")
 VARIABLES = "bios/variables.yaml"
 _DEDUP = tuple(
@@ -195,7 +196,8 @@ def _check(settings: Settings, manifest: Manifest, now: dict[str, Any]) -> None:
             f"{name} was {manifest.settings[name]!r} when {settings.run_dir} was begun and is {now.get(name)!r} now; "
             "keep it, choose another run_dir, or --fresh to start over"
         )
-    if not all(name.startswith(("conversations.", "bios.")) for name in changed):
+    grows = (_MORE_DOCUMENTS,) if manifest.personas.parts else ()
+    if not all(name.startswith(("conversations.", "bios.", *grows)) for name in changed):
         manifest.facts.pop("growth", None)  # chosen and admitted under other settings, and in no part
         _remove(settings.folder, _DEDUP)
     manifest.settings = now
@@ -204,6 +206,8 @@ def _check(settings: Settings, manifest: Manifest, now: dict[str, Any]) -> None:
 def _rests_on(manifest: Manifest, name: str) -> bool:
     """Whether parts were made under this setting."""
     documents = bool(manifest.personas.parts or manifest.conversations.parts)
+    if name == _MORE_DOCUMENTS:
+        return False
     match name.partition(".")[0]:
         case "conversations":
             return documents and bool(manifest.laps)

@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from actors.logic.dues import Dues, dues, lot
+from actors.logic.dues import Crowd, Dues, dues, level, lot
 
 
 def lots(documents: int, seed: int = 0) -> np.ndarray:
@@ -61,3 +61,39 @@ def test_documents_whose_lots_are_close_together_are_told_apart():
 
 def test_a_bound_beyond_all_lots_takes_them_all():
     assert Dues(2, 2**64).of_all(np.array([2**64 - 1, 0], np.uint64)) == 6
+
+
+def crowds(*some: tuple[Dues, int]) -> list[Crowd]:
+    """Crowds that owe so much so far, of so many documents each."""
+    drawn = np.array_split(lots(sum(count for _, count in some)), np.cumsum([count for _, count in some])[:-1])
+    pieces = [np.array_split(one, 2) for one in drawn]
+    return [Crowd(so_far, count, lambda here=here: here) for (so_far, count), here in zip(some, pieces, strict=True)]
+
+
+def owed_at(reached: Dues, some: list[Crowd]) -> list[list[int]]:
+    return [[max(one.so_far, reached).of(int(here)) for piece in one.lots() for here in piece] for one in some]
+
+
+@pytest.mark.parametrize("more", [0, 1, 3, 7, 20, 29, 31, 60, 500])
+def test_what_is_added_goes_to_those_who_owe_the_least_and_takes_nothing_from_others(more):
+    some = crowds((Dues(5), 6), (Dues(), 4), (Dues(2, 2**63), 11))
+    before = owed_at(Dues(), some)
+    after = owed_at(level(sum(map(sum, before)) + more, some), some)
+    assert sum(map(sum, after)) == sum(map(sum, before)) + more
+    changed = [
+        (less, now) for here, there in zip(before, after, strict=True) for less, now in zip(here, there, strict=True)
+    ]
+    assert all(now >= less for less, now in changed)
+    raised = [now for less, now in changed if now > less]
+    assert not raised or max(raised) <= 1 + min(now for _, now in changed)
+
+
+def test_once_enough_is_asked_for_newcomers_owe_as_much_as_everybody():
+    some = crowds((Dues(5), 6), (Dues(), 4))
+    assert owed_at(level(50, some), some) == [[5] * 6, [5] * 4]
+    assert owed_at(level(100, some), some) == [[10] * 6, [10] * 4]
+
+
+def test_of_one_crowd_the_level_is_its_dues():
+    [one] = crowds((Dues(3, 2**62), 50))
+    assert level(333, [one]) == dues(333, 50, one.lots)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import datasets
 import pytest
 import yaml
@@ -55,6 +57,36 @@ def test_a_run_makes_what_was_asked_for_and_a_second_one_nothing(tmp_path, model
 
     status = run_populace("status", run)
     assert status.returncode == 0 and "finished" in status.stdout and "70" in status.stdout
+
+
+def test_documents_that_came_are_grown_alone_and_catch_up(tmp_path, model_server, joined, run_populace):
+    server = model_server(keys=[KEY])
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    write_corpus(corpus, 6)
+    config = write_config(tmp_path, server.base_url, corpus, conversations={"count": 12, "max_turns": 1}, **joined)
+    done = run_populace("run", config, env=ENV)
+    assert done.returncode == 0, done.stderr
+    run = tmp_path / "run"
+    before = {kind: rows(run, kind) for kind in ("documents", "personas", "conversations")}
+    calls = server.stats()["requests"]
+
+    write_corpus(corpus, 8)
+    for name in ("0.txt", "z.txt"):
+        (corpus / name).write_text(f"What {name} tells is of hills.")
+    more = run_populace("run", config, "--set", "conversations.count=23", env=ENV)
+    assert more.returncode == 0, more.stderr
+    assert server.stats()["requests"] == calls + 4 + 11 * 2
+    for kind, some in before.items():
+        now = rows(run, kind)
+        assert all(row in now for row in some), f"{kind} that were there are there"
+    assert len(rows(run, "documents")) == 10
+    assert len(set(conversation_ids(run))) == len(rows(run, "conversations")) == 23
+    spoken = Counter(row["document_id"] for row in rows(run, "conversations"))
+    assert sorted(spoken.values()) == [2] * 7 + [3] * 3
+
+    finished = run_populace("run", config, "--set", "conversations.count=23", env=ENV)
+    assert "nothing to do" in finished.stdout and server.stats()["requests"] == calls + 4 + 11 * 2
 
 
 def test_bad_documents_become_failures_and_the_rest_goes_on(tmp_path, model_server, joined, run_populace):

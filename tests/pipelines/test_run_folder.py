@@ -352,6 +352,14 @@ def test_until_a_conversation_is_made_its_settings_may_change(folder):
     assert "personas.depth was" in refusal(folder, "conversations.max_turns=5", "personas.depth=2")
 
 
+def test_the_limit_of_documents_may_change_and_keeps_depth_and_admissions(folder):
+    begun(folder)
+    with open_run(settings(folder), "populace run") as manifest:
+        manifest.facts["growth"] = {"depth": 2}
+        manifest.save()
+    assert opened(folder, "documents.limit=5").facts["growth"] == {"depth": 2}
+
+
 def test_until_anything_is_made_everything_may_change(folder):
     opened(folder)
     assert opened(folder, "seed=1", "documents.path=[b.txt]").settings["seed"] == 1
