@@ -77,8 +77,8 @@ def run(
         if hooks.opened:
             hooks.opened()
         take_personas(settings, manifest)
-        _check_somebody(settings, manifest)
         files = reopen(settings, manifest) if stages.personas else None
+        _check_somebody(settings, manifest)
         if not _left(settings, manifest, stages) and not is_outdated(settings, manifest):
             console.print(f"{settings.run_dir} is finished: nothing to do", highlight=False, soft_wrap=True)
             return manifest
