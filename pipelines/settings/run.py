@@ -159,9 +159,7 @@ class Settings(Section):
             raise ValueError(f"llm {fault}")
         for one in self.llm.endpoints:
             if one.base_url == EMBEDDED and (others := [name for name in self.named_models if name != one.model]):
-                raise ValueError(
-                    f"bios.models names {others[0]}, but the embedded endpoint serves {one.model} alone"
-                )
+                raise ValueError(f"bios.models names {others[0]}, but the embedded endpoint serves {one.model} alone")
         return self
 
     @property
