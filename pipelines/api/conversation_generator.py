@@ -16,11 +16,18 @@ from rich.console import Console
 
 from actors.callbacks import BaseInstructionGeneratorCallback, BaseRespondentPromptModifierCallback
 from cluster.errors import UserError
+from pipelines.api.documents import DocumentProvider
 from pipelines.api.keys import ApiKey
+from pipelines.api.persona_generator import TARGET
 from pipelines.api.results import Rows
 from pipelines.api.running import Running
 from pipelines.api.runs import Runs, whole
-from pipelines.api.stopping import BaseStoppingCallback, FixedNumberStoppingCallback, Rules
+from pipelines.api.stopping import (
+    BaseStoppingCallback,
+    FixedNumberStoppingCallback,
+    PersonaUsageStoppingCallback,
+    Rules,
+)
 from pipelines.api.storage import BaseStorage, ParquetStorage, save
 from pipelines.api.strategy import Strategy
 from pipelines.hooks import Hooks
@@ -153,7 +160,8 @@ class ConversationGenerator:
         asked = _least(rows, criteria or ())
         if asked is None and not rules:
             raise UserError("nothing says how many conversations are wanted; give num_dialogs, or stopping_criteria")
-        folder, before, settings = self._place(asked or _MOST, turns, concurrency)
+        needed = None if asked else _personas_needed(criteria or (), self._strategy.documents)
+        folder, before, settings = self._place(asked or _MOST, turns, concurrency, needed)
         storage = self._storage
         hooks = replace(
             self._strategy.hooks(),
@@ -174,22 +182,26 @@ class ConversationGenerator:
 
         return _Begun(self._runs.begin(settings, work, hooks), there)
 
-    def _place(self, asked: int, turns: int, concurrency: int | None) -> tuple[Path, int, Settings]:
+    def _place(
+        self, asked: int, turns: int, concurrency: int | None, needed: int | None = None
+    ) -> tuple[Path, int, Settings]:
         """The folder of a generation, how many rows of its run are of generations before this one, and its settings.
         What does not fit the run before goes into a new one, where the script names none."""
         if self._before:
-            settings = self._settings(self._before.folder, self._before.rows + asked, turns, concurrency)
+            settings = self._settings(self._before.folder, self._before.rows + asked, turns, concurrency, needed)
             if self._runs.run_dir is not None or lasting(settings) == self._before.lasting:
                 before = self._before.rows
                 self._before = _Made(self._before.folder, before + asked, lasting(settings))
                 return self._before.folder, before, settings
         folder = self._runs.folder("conversations")
-        settings = self._settings(folder, asked, turns, concurrency)
+        settings = self._settings(folder, asked, turns, concurrency, needed)
         self._before = _Made(folder, asked, lasting(settings))
         return folder, 0, settings
 
-    def _settings(self, folder: Path, count: int, turns: int, concurrency: int | None) -> Settings:
+    def _settings(self, folder: Path, count: int, turns: int, concurrency: int | None, needed: int | None) -> Settings:
         sections = self._strategy.sections(folder)
+        if needed is not None:  # else as many personas would be grown as the run could have rows
+            sections["personas"] = {"target_per_document": needed} | sections.get("personas", {})
         sections["conversations"] |= {"count": count, "max_turns": turns}
         return self._runs.parsed(folder, sections, self._strategy.api_key, concurrency=concurrency)
 
@@ -251,6 +263,12 @@ def _least(rows: int | None, criteria: Sequence[BaseStoppingCallback]) -> int | 
     """The number that is asked for, by whatever says one."""
     numbers = [one.n for one in criteria if isinstance(one, FixedNumberStoppingCallback)]
     return min([*numbers, *([rows] if rows else [])], default=None)
+
+
+def _personas_needed(criteria: Sequence[BaseStoppingCallback], documents: DocumentProvider) -> int:
+    """Personas of a document, where no number of rows is asked for: those of one call, or as many as a rule counts."""
+    counted = [one.n_personas for one in criteria if isinstance(one, PersonaUsageStoppingCallback)]
+    return max(TARGET, -(-max(counted, default=0) // max(1, len(documents))))
 
 
 def _free(criteria: Sequence[BaseStoppingCallback]) -> list[BaseStoppingCallback]:

@@ -19,7 +19,7 @@ from pipelines.api.runs import Runs, Sections, whole
 from pipelines.hooks import Hooks
 from pipelines.settings import Settings
 
-_TARGET = 5  # personas of a document where nothing says how many are needed: one call
+TARGET = 5  # personas of a document where nothing says how many are needed: one call
 
 
 class PersonaGenerator:
@@ -142,7 +142,7 @@ def _target(provider: DocumentProvider, max_docs: int | None, rows: int | None, 
     if provider.target_context_usage_count is not None:
         return ceil(provider.target_context_usage_count / together)
     if rows is None:
-        return _TARGET
+        return TARGET
     documents = len(provider) if max_docs is None else min(max_docs, len(provider))
     return ceil(rows / max(1, documents))
 

@@ -9,6 +9,7 @@ import yaml
 from cluster.errors import UserError
 from pipelines import (
     BaseInstructionGeneratorCallback,
+    BudgetStoppingCallback,
     ContextualInstructionGeneratorCallback,
     ConversationGenerator,
     DatasetGenerator,
@@ -19,11 +20,13 @@ from pipelines import (
     PersonaBio,
     PersonaGenerator,
     PersonaInstructionGeneratorCallback,
+    PersonaUsageStoppingCallback,
     SmartKeyPool,
     ToolCallingInstructionGeneratorCallback,
     WithContextRespondentPromptModifier,
     WithRAGRespondentPromptModifier,
 )
+from pipelines.api.conversation_generator import _personas_needed
 from pipelines.api.runs import Runs, keep_settings
 from pipelines.api.strategy import Strategy
 
@@ -171,6 +174,14 @@ def test_a_number_among_the_rules_is_the_number(tmp_path, monkeypatch):
     _, before, settings = made._place(4, 1, None)
     assert (before, settings.conversations.count) == (3, 7), "called again, it makes as many more"
     assert FixedNumberStoppingCallback(4).n == 4
+
+
+def test_rules_alone_let_no_more_people_grow_than_they_count(tmp_path):
+    asks = PersonaInstructionGeneratorCallback(documents=TEXTS)
+    made = generator(run_dir=tmp_path / "run", instruction_generator_callback=asks)
+    for rules, target in (([PersonaUsageStoppingCallback(50)], 25), ([BudgetStoppingCallback(max_usd=1)], 5)):
+        _, _, settings = made._place(100_000, 1, None, _personas_needed(rules, asks.documents))
+        assert settings.personas.target_per_document == target
 
 
 def test_steps_of_people_have_schemas():
