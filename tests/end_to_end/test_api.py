@@ -78,6 +78,7 @@ def test_code_of_a_scripts_own_works_in_two_callers(script, tmp_path):
     assert KEY.encode() not in everything
 
 
+@pytest.mark.slow
 def test_personas_land_in_their_documents_and_speak_in_the_same_script(script, tmp_path):
     said = script(str(SCRIPTS / "support_personas.py"), HF_HUB_OFFLINE="1").said()
     found = json.loads(said.split("RESULT ")[1])
@@ -128,7 +129,8 @@ def test_people_of_simulations_have_models_for_each_step(script):
     assert 150 <= len(story["backstory"].split()) <= 250
 
 
-@pytest.mark.parametrize("name", [EXAMPLES[0], *(pytest.param(one, marks=pytest.mark.slow) for one in EXAMPLES[1:])])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_runs(script, tmp_path, name):
     said = script("-m", f"pipelines.examples.{name}").said()
     assert said.strip()
