@@ -108,7 +108,7 @@ class ConversationGenerator:
 
         `max_concurrency`: requests in flight per key, at most. A dialogue that fails is a row of `failures/` and is
         made up for. Raises `UserError` before anything is paid, `Halt` when the run cannot go on or the number stays
-        out of reach; what is done is kept. Cancelled (Ctrl-C in a cell), it ends within seconds, resumable.
+        out of reach; what is done is kept. Cancelled, as by Ctrl-C, it ends within seconds, resumable.
         """
         return await self._begin(num_dialogs, max_turns, max_concurrency, stopping_criteria).running.result()
 
